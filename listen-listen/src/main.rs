@@ -1,0 +1,56 @@
+//! `listen-listen`: the outside node. Clients and links both come to it; it gives each client to a link.
+
+use clap::Parser;
+use relay_core::cli::{self, Common, LinkOptions, Messages, OutsideOptions};
+use relay_core::plan::OutsidePlan;
+use relay_core::report::Exit;
+
+fn main() -> Exit {
+    let typed: CommandLine = match cli::parse(PROGRAM) {
+        Ok(typed) => typed,
+        Err(exit) => return exit,
+    };
+    let report = typed.messages.report(PROGRAM);
+    let CommandLine {
+        clients,
+        link,
+        common,
+        links,
+        outside,
+        ..
+    } = &typed;
+    match OutsidePlan::new(clients, link, common, links, outside) {
+        Ok(plan) => relay_core::run_outside(plan, report),
+        Err(fault) => cli::refuse::<CommandLine>(&report, fault),
+    }
+}
+
+/// Give clients that come to CLIENTS to links that come to LINK
+#[derive(Parser)]
+#[command(
+    version,
+    override_usage = "listen-listen [OPTIONS] [NAME=]CLIENTS... LINK"
+)]
+struct CommandLine {
+    /// Where clients come in; see relay-address(7)
+    #[arg(required = true, value_name = "CLIENTS")]
+    clients: Vec<String>,
+
+    /// Where connect-connect comes in
+    #[arg(value_name = "LINK")]
+    link: String,
+
+    #[command(flatten)]
+    messages: Messages,
+
+    #[command(flatten)]
+    common: Common,
+
+    #[command(flatten)]
+    links: LinkOptions,
+
+    #[command(flatten)]
+    outside: OutsideOptions,
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_NAME");

@@ -1,0 +1,162 @@
+//! Why a word is no address, told so that the next try succeeds.
+
+use std::fmt;
+
+use super::SERVICE_NAME_BYTES_MAX;
+use super::parse::{UNIX_NAME_BYTES_MAX, is_digits};
+
+/// Why a word is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressError {
+    /// The word as typed.
+    pub word: String,
+    /// What is wrong with it.
+    pub fault: AddressFault,
+}
+
+impl AddressError {
+    pub(super) fn new(word: &str, fault: AddressFault) -> Self {
+        Self {
+            word: word.to_owned(),
+            fault,
+        }
+    }
+
+    /// The same error in the light of the word that follows: in `srv 80` the host is not wrong, it stands apart.
+    #[must_use]
+    pub fn followed_by(self, next: Option<&str>) -> Self {
+        match (self.fault, next) {
+            (AddressFault::NoPort, Some(port)) if is_digits(port) => {
+                let fault = AddressFault::PortApart(format!("{}:{port}", self.word));
+                Self {
+                    word: self.word,
+                    fault,
+                }
+            }
+            (fault, _) => Self {
+                word: self.word,
+                fault,
+            },
+        }
+    }
+}
+
+/// What can be wrong with a word. Each says what was expected instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressFault {
+    /// Nothing was typed.
+    Empty,
+    /// None of the forms there are.
+    UnknownForm,
+    /// A host, or something like it, alone.
+    NoPort,
+    /// Host and port are two words, as netcat has them. What to write instead.
+    PortApart(String),
+    /// `NAME=` with something that is no name, or where none may be.
+    NameMalformed,
+    /// A form of socat's. What to write instead.
+    Socat(String),
+    /// A port that is no number.
+    PortNotNumber(String),
+    /// A port above 65535.
+    PortTooHigh(String),
+    /// Port 0 to dial.
+    PortZero,
+    /// Port 0 to leave from.
+    BindPortZero,
+    /// A range that starts at port 0.
+    RangeFromZero,
+    /// A range whose last port is below its first. What to write instead.
+    RangeDescends(String),
+    /// A host that ends in a number and is no IPv4 address.
+    HostNumeric(String),
+    /// A host that is neither a name nor an address.
+    HostMalformed(String),
+    /// `*` to dial.
+    StarDialled,
+    /// Not an address to leave from.
+    BindHost,
+    /// An IPv6 address outside brackets. What to write instead.
+    BracketsMissing(String),
+    /// Brackets without their other half, or without a port behind them.
+    BracketsBroken,
+    /// Brackets around something that is no IPv6 address.
+    BracketsNotIpv6(String),
+    /// A zone that no network interface bears.
+    NoInterface(String),
+    /// `unix:` alone.
+    UnixEmpty,
+    /// A Unix socket's name that does not fit into its address.
+    UnixTooLong,
+    /// `fd:` with something that is not one or two descriptors.
+    Descriptor,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            AddressFault::Empty => write!(f, "unable to use an empty address: {}", self.fault),
+            _ => write!(f, "unable to use address {}: {}", self.word, self.fault),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl fmt::Display for AddressFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "expected {FORMS}"),
+            Self::UnknownForm => write!(f, "unknown form: expected {FORMS}"),
+            Self::NoPort => write!(f, "no port: expected {FORMS}"),
+            Self::PortApart(write) => {
+                write!(f, "no port: host and port are one word: write {write}")
+            }
+            Self::NameMalformed => write!(
+                f,
+                "NAME= is 1 to {SERVICE_NAME_BYTES_MAX} of a-z, 0-9 and -, and there is one at most"
+            ),
+            Self::Socat(write) => write!(f, "this is socat's spelling: write {write}"),
+            Self::PortNotNumber(port) => write!(
+                f,
+                "port {port} is not a number: expected 1 to 65535, or a range"
+            ),
+            Self::PortTooHigh(port) => write!(f, "port {port} is too high: expected at most 65535"),
+            Self::PortZero => write!(f, "port 0 cannot be dialled: expected 1 to 65535"),
+            Self::BindPortZero => write!(f, "port 0 is no port: expected 1 to 65535"),
+            Self::RangeFromZero => write!(f, "a range cannot start at port 0: expected 1 to 65535"),
+            Self::RangeDescends(write) => write!(f, "the range descends: write {write}"),
+            Self::HostNumeric(host) => write!(
+                f,
+                "host {host} ends in a number and is no ipv4 address: expected a name, or an address as in 192.0.2.7"
+            ),
+            Self::HostMalformed(host) => write!(f, "host {host} is neither a name nor an address"),
+            Self::StarDialled => write!(
+                f,
+                "* is every address to listen on: expected a host to dial"
+            ),
+            Self::BindHost => write!(
+                f,
+                "expected ADDR, ADDR:PORT or :PORT, with ADDR an ip address"
+            ),
+            Self::BracketsMissing(write) => {
+                write!(f, "an ipv6 address stands in brackets: write {write}")
+            }
+            Self::BracketsBroken => write!(f, "expected [IPV6]:PORT"),
+            Self::BracketsNotIpv6(host) => {
+                write!(f, "{host} is no ipv6 address: brackets are for those")
+            }
+            Self::NoInterface(zone) => write!(f, "no network interface {zone}"),
+            Self::UnixEmpty => write!(f, "no name: expected unix:PATH or unix:@NAME"),
+            Self::UnixTooLong => write!(
+                f,
+                "the name is too long: expected at most {UNIX_NAME_BYTES_MAX} bytes"
+            ),
+            Self::Descriptor => write!(f, "expected fd:N or fd:R,W"),
+        }
+    }
+}
+
+impl std::error::Error for AddressFault {}
+
+const FORMS: &str = "PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -";

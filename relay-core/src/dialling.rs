@@ -1,0 +1,76 @@
+//! A client that waits while its server is dialled.
+
+use mio::Registry;
+use mio::event::Event;
+
+use crate::session::{Account, CloseReason, Session};
+use crate::socket::dial::{Dial, Step};
+use crate::socket::end::End;
+use crate::socket::resolve::Answer;
+use crate::token::{Key, Slot};
+use std::time::Instant;
+
+/// The left end is there, the right one is on its way. A client that has sent its end of file is still a client.
+#[derive(Debug)]
+pub struct Dialling {
+    left: End,
+    dial: Dial,
+    account: Account,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub enum Progress {
+    /// Not done.
+    Waiting(Box<Dialling>),
+    /// Both ends are there.
+    Joined(Session),
+    /// Nobody is there, or the client is gone.
+    Over(CloseReason, Box<Dialling>),
+}
+
+impl Dialling {
+    /// The dial has begun.
+    pub fn new(left: End, dial: Dial, account: Account) -> Box<Self> {
+        Box::new(Self { left, dial, account })
+    }
+
+    /// Takes in what epoll says.
+    pub fn note(&mut self, event: &Event, slot: Slot) {
+        match slot {
+            Slot::LEFT | Slot::LEFT_WRITE => self.left.note(event, slot),
+            _ => self.dial.note(event, slot),
+        }
+    }
+
+    /// The answer to the lookup.
+    pub fn resolved(&mut self, answer: Answer, now: Instant) {
+        self.dial.resolved(answer, now);
+    }
+
+    /// When there is something to do though nothing happened.
+    pub fn deadline(&self) -> Instant {
+        self.dial.deadline()
+    }
+
+    /// Does what is due.
+    pub fn run(mut self: Box<Self>, registry: &Registry, key: Key, now: Instant) -> Progress {
+        if self.left.has_failed() {
+            let error = self.left.take_error().unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
+            return Progress::Over(CloseReason::Failed(crate::session::Side::Left, error), self);
+        }
+        match self.dial.run(registry, key, now) {
+            Step::Pending => Progress::Waiting(self),
+            Step::Connected(right, _) => Progress::Joined(Session::new(self.left, right, self.account, now)),
+            Step::Failed(error) => {
+                let why = format!("unable to connect to {}: {error}", self.account.to);
+                Progress::Over(CloseReason::Unreached(why), self)
+            }
+        }
+    }
+
+    /// Taken apart: the client's end, and what is known of the session.
+    pub fn into_left(self) -> (End, Account) {
+        (self.left, self.account)
+    }
+}

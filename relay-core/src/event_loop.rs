@@ -1,0 +1,375 @@
+//! The loop: eight phases, in the order of [`run`]. Only [`Waiter::wait`] reads the clock, and only
+//! [`Tool::run`] moves bytes.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Waker};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::entries::Entries;
+use crate::limits::{ACCEPTS_PER_TURN, DESCRIPTORS_SPARE, PIPES_MAX};
+use crate::linux::signals::{Request, Signals};
+use crate::listeners::{Accept, ListenerId, Listeners};
+use crate::plan::{SESSIONS_MAX_DEFAULT, Settings};
+use crate::pump::Tackle;
+use crate::report::{self, Exit, Report};
+use crate::socket::inherited;
+use crate::socket::listen::Accepted;
+use crate::socket::resolve::{Answer, Asker, Resolver};
+use crate::token::{Key, Slot, Source, source, token};
+
+/// What one of the tools does with what the loop brings.
+pub trait Tool {
+    /// What lives in its loop.
+    type Entry;
+
+    /// The entries.
+    fn entries(&mut self) -> &mut Entries<Self::Entry>;
+
+    /// Takes in what epoll says of an entry's descriptor.
+    fn note(entry: &mut Self::Entry, event: &Event, slot: Slot);
+
+    /// Whether one more connection can be taken from this listener.
+    fn admits(&self, listener: ListenerId) -> bool;
+
+    /// A connection came in.
+    fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context);
+
+    /// The answer to a lookup.
+    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context);
+
+    /// Does what is due in an entry.
+    fn run(&mut self, key: Key, context: &mut Context);
+
+    /// Does what the deciders say, until they say nothing more.
+    fn decide(&mut self, context: &mut Context);
+
+    /// Queues the entries whose deadline has passed.
+    fn expire(&mut self, now: Instant);
+
+    /// When the deciders have something to say though nothing happens.
+    fn next_decision(&self, now: Instant) -> Option<Instant>;
+
+    /// Dials now what waits for a back-off.
+    fn reload(&mut self, _context: &mut Context) {}
+
+    /// No more clients: lets what runs come to its end.
+    fn drain(&mut self, context: &mut Context);
+
+    /// Ends at once what still runs.
+    fn abandon(&mut self, context: &mut Context);
+
+    /// Sessions, and whatever else there is to say of the present state.
+    fn status(&self) -> Status;
+
+    /// How the process exits, if there is nothing more to do.
+    fn done(&self) -> Option<Exit>;
+}
+
+/// The present state, for the status line.
+#[derive(Debug)]
+pub struct Status {
+    /// Running sessions.
+    pub sessions: usize,
+    /// Further `name=value` pairs, each with a leading blank.
+    pub more: String,
+}
+
+/// What a tool works with.
+#[derive(Debug)]
+pub struct Context {
+    /// For the registration of descriptors.
+    pub registry: Registry,
+    /// For the pumps, and the time.
+    pub tackle: Tackle,
+    /// For names.
+    pub resolver: Resolver,
+    /// The listening sockets.
+    pub listeners: Listeners,
+    /// Where messages go.
+    pub report: Report,
+    /// What holds for every session.
+    pub settings: Settings,
+}
+
+impl Context {
+    /// The time of this turn.
+    pub fn now(&self) -> Instant {
+        self.tackle.now
+    }
+}
+
+/// The loop before it runs: what it waits with, and what its tool works with.
+#[derive(Debug)]
+pub struct Loop {
+    waiter: Waiter,
+    /// For the tool, which binds its listeners by it.
+    pub context: Context,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+}
+
+/// What came beside events of entries and listeners.
+#[derive(Debug, Default)]
+struct Seen {
+    signals: bool,
+    answers: bool,
+}
+
+/// How far the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving { until: Option<Instant> },
+    Draining { until: Instant },
+    Over(Exit),
+}
+
+impl Loop {
+    /// Makes what every tool needs. On failure the fault is told.
+    pub fn new(mut settings: Settings, report: Report) -> Result<Self, Exit> {
+        let fault = |what: &str, error: io::Error| {
+            report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
+            Exit::Temporary
+        };
+        let pipes_max = fit_descriptors(&mut settings, &report);
+        let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
+        let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;
+        let registry = poll.registry().try_clone().map_err(|error| fault("make an event queue", error))?;
+        let waker = Waker::new(&registry, token(Source::Resolver)).map_err(|error| fault("make an event queue", error))?;
+        registry
+            .register(&mut SourceFd(&signals.as_raw_fd()), token(Source::Signals), Interest::READABLE)
+            .map_err(|error| fault("receive signals", error))?;
+        let pipes_max = if settings.splice { pipes_max } else { 0 };
+        let context = Context {
+            registry,
+            tackle: Tackle::new(pipes_max, Instant::now()),
+            resolver: Resolver::new(settings.family, waker),
+            listeners: Listeners::default(),
+            report,
+            settings,
+        };
+        Ok(Self { waiter: Waiter { poll, events: Events::with_capacity(EVENTS_PER_TURN), signals }, context })
+    }
+}
+
+/// Runs until there is nothing more to do.
+pub fn run(tool: &mut impl Tool, Loop { mut waiter, mut context }: Loop) -> Exit {
+    let context = &mut context;
+    let mut life = Life::Serving { until: context.settings.expire.map(|expire| context.now() + expire) };
+    if let Err(error) = tell_ready(context) {
+        context.report.fatal(format_args!("unable to tell that this is ready: {}", report::reason(&error)));
+        return Exit::Temporary;
+    }
+    tool.decide(context);
+    loop {
+        waiter.wait(timeout(tool, &life, context), context);
+        let seen = collect(tool, &waiter, context);
+        if seen.signals {
+            life = handle_signals(tool, &mut waiter.signals, life, context);
+        }
+        if seen.answers {
+            handle_resolved(tool, context);
+        }
+        accept_ready(tool, context);
+        run_entries(tool, context);
+        tool.expire(context.now());
+        life = advance(tool, life, context);
+        if let Life::Over(exit) = life {
+            return exit;
+        }
+    }
+}
+
+impl Waiter {
+    /// The only wait, and the only clock.
+    fn wait(&mut self, timeout: Option<Duration>, context: &mut Context) {
+        // Nothing but EINTR can come of it, after which the loop looks around and waits again.
+        if self.poll.poll(&mut self.events, timeout).is_err() {
+            self.events.clear();
+        }
+        context.tackle.now = Instant::now();
+    }
+}
+
+/// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
+fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Duration> {
+    let pausing = context.listeners.paused_until();
+    let accepts = pausing.is_none() && context.listeners.ready().any(|listener| tool.admits(listener));
+    if accepts || tool.entries().queued() > 0 {
+        return Some(Duration::ZERO);
+    }
+    let life = match life {
+        Life::Serving { until } => *until,
+        Life::Draining { until } => Some(*until),
+        Life::Over(_) => None,
+    };
+    let now = context.now();
+    let due = [tool.entries().next_timer(), tool.next_decision(now), pausing, life].into_iter().flatten().min()?;
+    Some(due.saturating_duration_since(now) + Duration::from_millis(1))
+}
+
+/// Events become ready flags and places in the run queue; nothing is read or written.
+fn collect<T: Tool>(tool: &mut T, waiter: &Waiter, context: &mut Context) -> Seen {
+    let mut seen = Seen::default();
+    for event in &waiter.events {
+        match source(event.token()) {
+            Source::Entry(key, slot) => {
+                let entries = tool.entries();
+                if let Some(entry) = entries.get_mut(key) {
+                    T::note(entry, event, slot);
+                    entries.wake(key);
+                }
+            }
+            Source::Listener(at) => context.listeners.wake(ListenerId(at)),
+            Source::Signals => seen.signals = true,
+            Source::Resolver => seen.answers = true,
+        }
+    }
+    seen
+}
+
+fn handle_signals<T: Tool>(tool: &mut T, signals: &mut Signals, mut life: Life, context: &mut Context) -> Life {
+    while let Some(request) = signals.next() {
+        match (request, life) {
+            (Request::Terminate, Life::Serving { .. }) => {
+                life = begin_to_drain(tool, context);
+                let sessions = tool.status().sessions;
+                if sessions > 0 {
+                    let timeout = context.settings.drain_timeout;
+                    context.report.warning(format_args!(
+                        "waiting up to {} for {sessions} sessions to end; a second signal ends them now",
+                        humantime::format_duration(timeout)
+                    ));
+                }
+            }
+            (Request::Terminate, _) => {
+                tool.abandon(context);
+                return Life::Over(Exit::Done);
+            }
+            (Request::Reload, _) => tool.reload(context),
+            (Request::Status, _) => {
+                let counters = context.tackle.counters;
+                let Status { sessions, more } = tool.status();
+                context.report.status(format_args!(
+                    "sessions={sessions}/{}{more} spliced={} copied={}",
+                    context.settings.sessions_max, counters.spliced, counters.copied
+                ));
+            }
+        }
+    }
+    life
+}
+
+fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
+    tool.drain(context);
+    Life::Draining { until: context.now() + context.settings.drain_timeout }
+}
+
+fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
+    for (asker, answer) in context.resolver.collect(context.now()) {
+        tool.resolved(asker, answer, context);
+    }
+}
+
+/// A bounded batch per listener; what is left waits for the next turn.
+fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
+    for listener in context.listeners.take_ready(context.now()) {
+        for accepts in 0.. {
+            if accepts == ACCEPTS_PER_TURN || !tool.admits(listener) {
+                context.listeners.wake(listener);
+                break;
+            }
+            match context.listeners.accept(listener) {
+                Accept::One(accepted) => tool.accepted(listener, *accepted, context),
+                Accept::Empty => break,
+                Accept::Exhausted(error) => {
+                    context.listeners.wake(listener);
+                    context.listeners.pause(&error, &context.report, context.now());
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Each entry that was queued when the phase began runs once; then the deciders have their say.
+fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
+    tool.decide(context);
+    for _ in 0..tool.entries().queued() {
+        let Some(key) = tool.entries().next_queued() else { break };
+        tool.run(key, context);
+    }
+    tool.decide(context);
+}
+
+fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
+    if let Some(exit) = tool.done() {
+        return Life::Over(exit);
+    }
+    match life {
+        Life::Serving { until: Some(until) } if context.now() >= until => {
+            let draining = begin_to_drain(tool, context);
+            tool.done().map_or(draining, Life::Over)
+        }
+        Life::Draining { until } if context.now() >= until => {
+            tool.abandon(context);
+            Life::Over(tool.done().unwrap_or(Exit::Done))
+        }
+        life => life,
+    }
+}
+
+/// `--print-address` and `--ready-fd`: everything listens.
+fn tell_ready(context: &mut Context) -> io::Result<()> {
+    if context.settings.print_address {
+        for (word, address) in context.listeners.addresses() {
+            report::print_address(word, address?)?;
+        }
+        inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
+    }
+    match context.settings.ready_fd {
+        Some(fd) => tell_descriptor(fd),
+        None => Ok(()),
+    }
+}
+
+/// A line and the end of file, as s6 and tcpserver -1 do.
+fn tell_descriptor(fd: RawFd) -> io::Result<()> {
+    File::from(inherited::duplicate(fd)?).write_all(b"\n")?;
+    inherited::vacate(fd)
+}
+
+/// Raises the limit of descriptors as far as it goes, and cuts the number of sessions to what it allows; returns how many
+/// pipes may be used.
+fn fit_descriptors(settings: &mut Settings, report: &Report) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return PIPES_MAX };
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    let descriptors = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_SPARE);
+    // A pipe has two descriptors, and so has a session.
+    let pipes = (descriptors / 32).clamp(1, PIPES_MAX);
+    let sessions = (descriptors.saturating_sub(2 * pipes) / 2).max(1);
+    if sessions < settings.sessions_max {
+        let cut = format!("--max-sessions cut from {} to {sessions}: {limit} descriptors allow no more", settings.sessions_max);
+        // The default is a ceiling that nobody asked for; near it there is nothing to warn of.
+        if settings.sessions_max == SESSIONS_MAX_DEFAULT && sessions > SESSIONS_MAX_DEFAULT / 2 {
+            report.info(cut);
+        } else {
+            report.warning(cut);
+        }
+        settings.sessions_max = sessions;
+    }
+    pipes
+}
+
+/// Events taken from the kernel at once; more wait for the next turn.
+const EVENTS_PER_TURN: usize = 1024;

@@ -1,0 +1,109 @@
+//! Every limit of the relay, with its unit, in one place. Each that a user can meet stands in a man page too.
+
+use std::time::Duration;
+
+/// Bytes of a link frame's header: type (1) and length (3).
+pub const FRAME_HEADER_BYTES: usize = 4;
+/// Bytes of a control frame's payload at most.
+pub const CONTROL_BYTES_MAX: usize = 4096;
+/// Bytes of a DATA frame's payload at most.
+pub const DATA_BYTES_MAX: usize = 1 << 20;
+/// Services that one HELLO may announce.
+pub const SERVICES_MAX: usize = 64;
+/// Bytes of a reason's text in REFUSED and ERROR at most.
+pub const REASON_TEXT_BYTES_MAX: usize = 200;
+
+/// How long the outside node waits for HELLO, and the inside node for WELCOME.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest heartbeat that two nodes agree on.
+pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+/// The longest heartbeat that two nodes agree on.
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(3600);
+/// A link is trusted to be up without asking when it was heard from within this time; and the time an asked link has to answer.
+pub const LINK_WARM: Duration = Duration::from_secs(2);
+/// How long a link has to become idle after an ABORT or REFUSED.
+pub const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of payload that are dropped at most before a link becomes idle after an ABORT or REFUSED.
+pub const ABORT_DROPPED_BYTES_MAX: u32 = 1 << 20;
+/// Window probes that may go unanswered before a link that is not read is called dead.
+pub const WINDOW_PROBES_MAX: u8 = 2;
+/// After ERROR was sent: how long, and how many bytes, are read and dropped so that the peer reads it before the reset.
+pub const ERROR_LINGER: Duration = Duration::from_secs(1);
+/// See [`ERROR_LINGER`].
+pub const ERROR_DROPPED_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a client that are sent, and kept, before the server has accepted.
+pub const KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes read from a link at once, and so the most that is kept of it while the far end is blocked.
+pub const LINK_READ_BYTES: usize = 16 * 1024;
+/// Bytes copied at once where nothing is framed.
+pub const COPY_BYTES: usize = 64 * 1024;
+/// A read of at least this many bytes says that the direction carries bulk, and the next one is spliced.
+pub const BULK_BYTES_MIN: usize = 16 * 1024;
+/// A splice of fewer bytes than this says that the direction no longer carries bulk.
+pub const SPLICE_BYTES_MIN: usize = 4096;
+/// Bytes of a pipe, where the system allows it.
+pub const PIPE_BYTES: usize = 1 << 20;
+/// Empty pipes that the pool keeps for the next bulk transfer.
+pub const PIPES_KEPT_MAX: usize = 16;
+/// Pipes in use at once; a direction that gets none copies.
+pub const PIPES_MAX: usize = 512;
+/// Bytes that one direction may move before others have their turn.
+pub const TURN_BYTES: usize = 1 << 20;
+/// Clients or links accepted from one listener before others have their turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Keepalive on the sockets of clients and servers: quiet time before the first probe, between probes, and their number.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
+/// See [`KEEPALIVE_IDLE`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// See [`KEEPALIVE_IDLE`].
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// Connections that the kernel holds for a listener until they are accepted (cut by net.core.somaxconn).
+pub const BACKLOG: i32 = 4096;
+
+/// RFC 8305 §5, Connection Attempt Delay: the head start of each address over the next.
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// Addresses of one name that are tried.
+pub const ADDRESSES_MAX: usize = 32;
+/// How long the answer of a lookup serves further dials.
+pub const LOOKUP_FRESH: Duration = Duration::from_secs(2);
+/// Threads that resolve names, and so lookups in flight.
+pub const RESOLVERS_MAX: usize = 8;
+
+/// The first pause of accepting when descriptors or memory ran out; it doubles up to [`ACCEPT_PAUSE_MAX`].
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// See [`ACCEPT_PAUSE_MIN`].
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The first pause after a failed dial of a link; it doubles up to `--interval`.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// The longest pause where the outside node said that it will not take this node (version, services).
+pub const BACKOFF_UNWANTED: Duration = Duration::from_secs(60);
+/// A link that lived this long was healthy: the pause starts small again.
+pub const LINK_HEALTHY: Duration = Duration::from_secs(5);
+/// Idle links kept at most; beyond it they go back at once.
+pub const IDLE_LINKS_MAX: usize = 256;
+/// Links dialled at once to one outside node.
+pub const LINK_DIALS_MAX: usize = 128;
+/// The time over which idle links must have been too many before the surplus goes back.
+pub const SURPLUS_WINDOW: Duration = Duration::from_secs(60);
+/// Links of one inside node that the outside node takes, beyond its `--max-sessions`.
+pub const LINKS_SPARE: usize = 2 * IDLE_LINKS_MAX;
+/// Links that have not yet said HELLO.
+pub const STRANGERS_MAX: usize = 1024;
+
+/// The first time for which a node that refused is passed over while another can serve; it doubles up to [`PASS_OVER_MAX`].
+pub const PASS_OVER_MIN: Duration = Duration::from_secs(1);
+/// See [`PASS_OVER_MIN`].
+pub const PASS_OVER_MAX: Duration = Duration::from_secs(30);
+
+/// Descriptors that are neither sessions nor links: standard ones, epoll, signals, listeners, some pipes, the resolver's sockets.
+pub const DESCRIPTORS_SPARE: usize = 64;
+
+const _: () = {
+    assert!(DATA_BYTES_MAX < 1 << 24, "the length of a frame has 24 bits");
+    assert!(PIPE_BYTES <= DATA_BYTES_MAX, "what a full pipe of whole pages announces fits in one frame");
+    assert!(CONTROL_BYTES_MAX + FRAME_HEADER_BYTES <= LINK_READ_BYTES, "a control frame can be read whole");
+    assert!(LINK_READ_BYTES <= COPY_BYTES, "one buffer serves both");
+};

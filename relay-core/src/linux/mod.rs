@@ -1,0 +1,5 @@
+//! What only Linux has. A port replaces these rooms.
+
+pub mod signals;
+pub mod splice;
+pub mod tcp_info;

@@ -1,0 +1,54 @@
+//! What the kernel knows of a connection that no byte tells.
+#![allow(unsafe_code, reason = "TCP_INFO and two ioctls have no safe wrapper")]
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// Bytes that were received and not yet read (FIONREAD).
+pub fn unread_bytes(socket: impl AsFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int, and `count` is one that outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::FIONREAD, &mut count) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(count).unwrap_or(0)) }
+}
+
+/// The part of TCP_INFO (tcp(7)) that tells whether the peer's host is there.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpInfo {
+    /// Since the last segment with data came.
+    pub since_data: Duration,
+    /// Since the last acknowledgement came.
+    pub since_ack: Duration,
+    /// Segments sent and not acknowledged.
+    pub unacknowledged: u32,
+    /// Window or keepalive probes that were not answered.
+    pub probes: u8,
+}
+
+/// Asks the kernel. An error where the socket is no TCP one.
+pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    // SAFETY: tcp_info is plain integers, for which zeroes are a value.
+    let mut info: libc::tcp_info = unsafe { mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that large and outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &mut length,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(TcpInfo {
+        since_data: Duration::from_millis(info.tcpi_last_data_recv.into()),
+        since_ack: Duration::from_millis(info.tcpi_last_ack_recv.into()),
+        unacknowledged: info.tcpi_unacked,
+        probes: info.tcpi_probes,
+    })
+}

@@ -1,0 +1,815 @@
+//! What was typed means: a command line becomes the plan that is run.
+//!
+//! Every check that can be made before the first socket is opened is made here, so that whoever runs a plan meets
+//! faults of the system only. Invariants of a plan that was made: each list of ports to dial is as long as the list
+//! it serves, or one (between the nodes that is settled when they meet); no descriptor is used by two words; a client
+//! or server that is already connected makes `once` true; options that contradict each other are refused, not ranked.
+//!
+//! Not here: the text of an address (`address`), the text of an option (`cli`), and anything that may change by
+//! itself, such as a name that cannot be resolved yet.
+
+mod checks;
+mod error;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use crate::address::{
+    AddressError, BindAddress, ListenPoint, ServiceName, Target, parse_listen, parse_target,
+    split_service,
+};
+use crate::cli::{Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
+use crate::limits::SERVICES_MAX;
+use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
+
+pub use checks::is_listening;
+pub use error::PlanError;
+
+/// What `tcpfwd` does: each point's clients go to the target beside it.
+#[derive(Debug)]
+pub struct RoutePlan {
+    /// What holds for every session.
+    pub settings: Settings,
+    /// Where clients come in, and where they are taken.
+    pub routes: Vec<(ListenPoint, Target)>,
+}
+
+impl RoutePlan {
+    /// Reads `LISTEN TARGET [LISTEN TARGET]...`.
+    pub fn new(words: &[String], dialing: &Dialing, common: &Common) -> Result<Self, PlanError> {
+        if let Some(word) = words.iter().find(|word| split_service(word).0.is_some()) {
+            return Err(PlanError::NameWithoutNodes(word.clone()));
+        }
+        let mut routes = Vec::new();
+        let mut words_seen = WordsSeen::default();
+        let mut once = common.once;
+        for (at, pair) in words.chunks(2).enumerate() {
+            let next = |beside: usize| words.get(2 * at + beside).map(String::as_str);
+            let points = listen_points(&pair[0], next(1))?;
+            let [listen, target] = pair else {
+                return Err(PlanError::TargetMissing(pair[0].clone()));
+            };
+            let targets = dial_targets(target, next(2))?;
+            once |= words_seen.add_clients(&points)? | words_seen.add_targets(&targets)?;
+            if targets.len() != 1 && targets.len() != points.len() {
+                return Err(PlanError::ListsDiffer {
+                    listen: listen.clone(),
+                    points: points.len(),
+                    target: target.clone(),
+                    targets: targets.len(),
+                });
+            }
+            routes.extend(points.into_iter().zip(targets.into_iter().cycle()));
+        }
+        words_seen.check_options(common)?;
+        let points = routes.iter().map(|(point, _)| point);
+        let targets = routes.iter().map(|(_, target)| target);
+        check_families(common.family(), points, targets, dialing.bind)?;
+        Ok(Self {
+            settings: Settings::new(common, dialing, once),
+            routes,
+        })
+    }
+}
+
+/// What `listen-listen` does: clients are given to links.
+#[derive(Debug)]
+pub struct OutsidePlan {
+    /// What holds for every session.
+    pub settings: Settings,
+    /// Where clients come in, a list for each service, in order of first mention.
+    pub clients: Vec<Service<ListenPoint>>,
+    /// Where links come in. With `raw`, one point, which is not an inherited listening socket.
+    pub link: Vec<ListenPoint>,
+    /// The longest silence this side leaves on a link.
+    pub heartbeat: Duration,
+    /// Links without framing: one connection, one session. Then `clients` is one list without a name.
+    pub raw: bool,
+    /// How long a client waits for a link.
+    pub wait_timeout: Duration,
+    /// How many clients may wait.
+    pub queue_max: usize,
+}
+
+impl OutsidePlan {
+    /// Reads `[NAME=]CLIENTS... LINK`.
+    pub fn new(
+        clients: &[String],
+        link: &str,
+        common: &Common,
+        links: &LinkOptions,
+        outside: &OutsideOptions,
+    ) -> Result<Self, PlanError> {
+        let heartbeat = links.heartbeat.unwrap_or(HEARTBEAT_DEFAULT);
+        let wait_timeout = outside.wait_timeout.unwrap_or(WAIT_TIMEOUT_DEFAULT);
+        if !links.raw && wait_timeout <= heartbeat * 5 / 2 {
+            return Err(PlanError::WaitTooShort {
+                wait_timeout,
+                heartbeat,
+            });
+        }
+        let mut words_seen = WordsSeen::default();
+        let mut once = common.once;
+        let nexts = clients.iter().skip(1).map(String::as_str).chain([link]);
+        let mut services = Vec::new();
+        for (word, next) in clients.iter().zip(nexts) {
+            let (name, address) = split_service(word);
+            let points = listen_points(address, Some(next))?;
+            once |= words_seen.add_clients(&points)?;
+            add_ports(&mut services, name, points)?;
+        }
+        let link = listen_points(nameless(link)?, None)?;
+        let link_connected = words_seen.add_links_in(&link)?;
+        words_seen.check_options(common)?;
+        if links.raw {
+            check_raw_names(&services)?;
+            check_raw_link_in(&link, link_connected)?;
+            once |= link_connected;
+        }
+        let points = services
+            .iter()
+            .flat_map(|service| &service.ports)
+            .chain(&link);
+        check_families(common.family(), points, [], None)?;
+        Ok(Self {
+            settings: Settings::new(common, &Dialing::default(), once),
+            clients: services,
+            link,
+            heartbeat,
+            raw: links.raw,
+            wait_timeout,
+            queue_max: outside.queue.unwrap_or(QUEUE_MAX_DEFAULT),
+        })
+    }
+}
+
+/// What `connect-connect` does: links are kept, and each signal on one is answered by dialling a server.
+#[derive(Debug)]
+pub struct InsidePlan {
+    /// What holds for every session. `bind` belongs to the links.
+    pub settings: Settings,
+    /// Where links lead.
+    pub link: Vec<Target>,
+    /// Where sessions go, a list for each service, in order of first mention. With `raw`, one target without a name.
+    pub servers: Vec<Service<Target>>,
+    /// The longest silence this side leaves on a link.
+    pub heartbeat: Duration,
+    /// Links without framing: one connection, one session.
+    pub raw: bool,
+    /// The longest pause between dials of a link.
+    pub interval: Duration,
+    /// The least number of idle links to each outside node; 1 if `raw`, at most `links_max`.
+    pub idle_min: usize,
+    /// The largest number of links; 1 if `once`, or if the link is an inherited connection.
+    pub links_max: usize,
+    /// The local address that dials of servers leave from.
+    pub server_bind: Option<BindAddress>,
+}
+
+impl InsidePlan {
+    /// Reads `LINK [NAME=]SERVER...`.
+    pub fn new(
+        link: &str,
+        servers: &[String],
+        dialing: &Dialing,
+        common: &Common,
+        links: &LinkOptions,
+        inside: &InsideOptions,
+    ) -> Result<Self, PlanError> {
+        let mut words_seen = WordsSeen::default();
+        let link = dial_targets(nameless(link)?, servers.first().map(String::as_str))?;
+        let link_connected = words_seen.add_targets(&link)?;
+        let mut once = common.once;
+        let nexts = servers
+            .iter()
+            .skip(1)
+            .map(|word| Some(word.as_str()))
+            .chain([None]);
+        let mut services = Vec::new();
+        for (word, next) in servers.iter().zip(nexts) {
+            let (name, address) = split_service(word);
+            let targets = dial_targets(address, next)?;
+            once |= words_seen.add_targets(&targets)?;
+            add_ports(&mut services, name, targets)?;
+        }
+        words_seen.check_options(common)?;
+        if links.raw {
+            check_raw_names(&services)?;
+            check_raw_servers(&services)?;
+            once |= link_connected;
+        }
+        if once && link.len() > 1 {
+            return Err(PlanError::OnceWithLinks(link.len()));
+        }
+        let settings = Settings::new(common, dialing, once);
+        let links_max = match inside.max_links {
+            _ if once || link_connected => 1,
+            Some(links_max) => links_max,
+            None => settings.sessions_max,
+        };
+        if let Some(bind) = dialing.bind
+            && bind.port.is_some()
+            && (links_max > 1 || link.len() > 1)
+        {
+            return Err(PlanError::BindPortWithLinks(bind));
+        }
+        // A raw link that connects is a client's already: none can be kept idle, and one dial waits for the next.
+        let idle_wanted = if links.raw {
+            1
+        } else {
+            inside.idle.unwrap_or(IDLE_LINKS_DEFAULT)
+        };
+        let targets = services.iter().flat_map(|service| &service.ports);
+        check_families(settings.family, [], &link, dialing.bind)?;
+        check_families(settings.family, [], targets, inside.server_bind)?;
+        Ok(Self {
+            settings,
+            link,
+            servers: services,
+            heartbeat: links.heartbeat.unwrap_or(HEARTBEAT_DEFAULT),
+            raw: links.raw,
+            interval: inside.interval.unwrap_or(INTERVAL_DEFAULT),
+            idle_min: idle_wanted.min(links_max),
+            links_max,
+            server_bind: inside.server_bind,
+        })
+    }
+}
+
+/// The ports of one name, or of none, in the order in which they were typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service<T> {
+    /// The name.
+    pub name: Option<ServiceName>,
+    /// The list; never empty.
+    pub ports: Vec<T>,
+}
+
+/// What holds for every session, in all three tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Which family names and wildcards may stand for.
+    pub family: Family,
+    /// The local address that dials leave from.
+    pub bind: Option<BindAddress>,
+    /// How long a dial may take, over all addresses of a name.
+    pub connect_timeout: Duration,
+    /// How long a session may be silent in both directions.
+    pub idle_timeout: Option<Duration>,
+    /// How long a session with one finished direction may be silent in the other.
+    pub half_close_timeout: Duration,
+    /// How many sessions may run at once.
+    pub sessions_max: usize,
+    /// One session, then the end.
+    pub once: bool,
+    /// When to stop listening, counted from the start.
+    pub expire: Option<Duration>,
+    /// How long running sessions are left after listening stopped. May be zero.
+    pub drain_timeout: Duration,
+    /// Whether each listening socket is told on stdout.
+    pub print_address: bool,
+    /// A descriptor that is told once everything listens.
+    pub ready_fd: Option<RawFd>,
+    /// Whether bytes may be spliced; else they are copied.
+    pub splice: bool,
+}
+
+impl Settings {
+    fn new(common: &Common, dialing: &Dialing, once: bool) -> Self {
+        Self {
+            family: common.family(),
+            bind: dialing.bind,
+            connect_timeout: dialing.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
+            idle_timeout: common.idle_timeout.and_then(|timeout| timeout.0),
+            half_close_timeout: common
+                .half_close_timeout
+                .unwrap_or(HALF_CLOSE_TIMEOUT_DEFAULT),
+            sessions_max: common.max_sessions.unwrap_or(SESSIONS_MAX_DEFAULT),
+            once,
+            expire: common.expire,
+            drain_timeout: common.drain_timeout.unwrap_or(DRAIN_TIMEOUT_DEFAULT),
+            print_address: common.print_address,
+            ready_fd: common.ready_fd,
+            splice: !common.no_splice,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new(&Common::default(), &Dialing::default(), false)
+    }
+}
+
+/// Which addresses names and wildcards may stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 and IPv6.
+    #[default]
+    Any,
+    /// IPv4 alone (`-4`).
+    V4,
+    /// IPv6 alone (`-6`).
+    V6,
+}
+
+impl Family {
+    /// Whether an address is of this family.
+    pub fn allows(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
+fn listen_points(word: &str, next: Option<&str>) -> Result<Vec<ListenPoint>, AddressError> {
+    parse_listen(word).map_err(|error| error.followed_by(next))
+}
+
+fn dial_targets(word: &str, next: Option<&str>) -> Result<Vec<Target>, AddressError> {
+    parse_target(word).map_err(|error| error.followed_by(next))
+}
+
+fn nameless(link: &str) -> Result<&str, PlanError> {
+    match split_service(link) {
+        (None, word) => Ok(word),
+        (Some(_), _) => Err(PlanError::NameOfLink(link.to_owned())),
+    }
+}
+
+/// Puts ports at the end of their name's list.
+fn add_ports<T: fmt::Display>(
+    services: &mut Vec<Service<T>>,
+    name: Option<ServiceName>,
+    ports: Vec<T>,
+) -> Result<(), PlanError> {
+    let at = match services.iter().position(|service| service.name == name) {
+        Some(at) => at,
+        None if services.len() == SERVICES_MAX => return Err(PlanError::ServicesTooMany),
+        None => {
+            services.push(Service {
+                name,
+                ports: Vec::new(),
+            });
+            services.len() - 1
+        }
+    };
+    let list = &mut services[at].ports;
+    list.extend(ports);
+    match list.get(SERVICE_PORTS_MAX) {
+        Some(port) => Err(PlanError::PortsTooMany(port.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Ports in the list of one name: the place in the list is told in 16 bits.
+pub const SERVICE_PORTS_MAX: usize = 65_535;
+
+/// `--connect-timeout`.
+pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// `--half-close-timeout`.
+pub const HALF_CLOSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// `--drain-timeout`.
+pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// `--max-sessions`, before it is cut to what descriptors allow.
+pub const SESSIONS_MAX_DEFAULT: usize = 10_000;
+
+/// `--heartbeat`.
+pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// `--wait-timeout`.
+pub const WAIT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// `--queue`, in clients.
+pub const QUEUE_MAX_DEFAULT: usize = 1024;
+
+/// `--interval`.
+pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(2);
+
+/// `--idle`, in links to each outside node.
+pub const IDLE_LINKS_DEFAULT: usize = 4;
+
+// By default a dead link is noticed before the clients that wait for a link give up.
+const _: () = assert!(WAIT_TIMEOUT_DEFAULT.as_millis() * 2 > HEARTBEAT_DEFAULT.as_millis() * 5);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Route {
+        words: Vec<String>,
+        #[command(flatten)]
+        dialing: Dialing,
+        #[command(flatten)]
+        common: Common,
+    }
+
+    #[derive(Parser)]
+    struct Outside {
+        #[arg(required = true)]
+        clients: Vec<String>,
+        link: String,
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        links: LinkOptions,
+        #[command(flatten)]
+        outside: OutsideOptions,
+    }
+
+    #[derive(Parser)]
+    struct Inside {
+        link: String,
+        servers: Vec<String>,
+        #[command(flatten)]
+        dialing: Dialing,
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        links: LinkOptions,
+        #[command(flatten)]
+        inside: InsideOptions,
+    }
+
+    fn typed<T: Parser>(line: &str) -> T {
+        T::try_parse_from(["tool"].into_iter().chain(line.split(' '))).unwrap()
+    }
+
+    fn route(line: &str) -> Result<RoutePlan, String> {
+        let typed: Route = typed(line);
+        RoutePlan::new(&typed.words, &typed.dialing, &typed.common)
+            .map_err(|error| error.to_string())
+    }
+
+    fn outside(line: &str) -> Result<OutsidePlan, String> {
+        let Outside {
+            clients,
+            link,
+            common,
+            links,
+            outside,
+        } = typed(line);
+        OutsidePlan::new(&clients, &link, &common, &links, &outside)
+            .map_err(|error| error.to_string())
+    }
+
+    fn inside(line: &str) -> Result<InsidePlan, String> {
+        let Inside {
+            link,
+            servers,
+            dialing,
+            common,
+            links,
+            inside,
+        } = typed(line);
+        InsidePlan::new(&link, &servers, &dialing, &common, &links, &inside)
+            .map_err(|error| error.to_string())
+    }
+
+    fn pairs(plan: RoutePlan) -> Vec<String> {
+        plan.routes
+            .iter()
+            .map(|(point, target)| format!("{point} {target}"))
+            .collect()
+    }
+
+    fn lists<T: fmt::Display>(services: &[Service<T>]) -> Vec<String> {
+        let list = |service: &Service<T>| {
+            let name = service.name.as_ref().map_or("", ServiceName::as_str);
+            let ports: Vec<String> = service.ports.iter().map(T::to_string).collect();
+            format!("{name}={}", ports.join(" "))
+        };
+        services.iter().map(list).collect()
+    }
+
+    /// The limit of open files is below it.
+    const CLOSED: RawFd = RawFd::MAX;
+
+    #[test]
+    fn the_nth_port_leads_to_the_nth_target_and_one_target_serves_all() {
+        assert_eq!(pairs(route("8080 srv:80").unwrap()), ["*:8080 srv:80"]);
+        assert_eq!(
+            pairs(route("1-2 srv:8-9 [::1]:3 4").unwrap()),
+            ["*:1 srv:8", "*:2 srv:9", "[::1]:3 localhost:4"]
+        );
+        assert_eq!(
+            pairs(route("1-3 srv:80").unwrap()),
+            ["*:1 srv:80", "*:2 srv:80", "*:3 srv:80"]
+        );
+    }
+
+    #[test]
+    fn words_of_one_name_form_one_list_in_order() {
+        let plan = outside("web=8000 9000 web=8002-8003 9001 8001").unwrap();
+        assert_eq!(
+            lists(&plan.clients),
+            ["web=*:8000 *:8002 *:8003", "=*:9000 *:9001"]
+        );
+        assert_eq!(plan.link[0].to_string(), "*:8001");
+        let plan = inside("ll:8001 srv:1 web=a:1-2 srv:2").unwrap();
+        assert_eq!(lists(&plan.servers), ["=srv:1 srv:2", "web=a:1 a:2"]);
+    }
+
+    #[test]
+    fn what_was_not_typed_has_its_default() {
+        let plan = inside("ll:8001 srv:1").unwrap();
+        assert_eq!(plan.settings, Settings::default());
+        assert_eq!(
+            (plan.idle_min, plan.links_max, plan.heartbeat),
+            (4, 10_000, Duration::from_secs(10))
+        );
+        assert_eq!(
+            inside("ll:8001 srv:1 --max-sessions 50").unwrap().links_max,
+            50
+        );
+        assert_eq!(inside("ll:8001 srv:1 --max-links 2").unwrap().idle_min, 2);
+        assert_eq!(inside("ll:8001 srv:1 --raw").unwrap().idle_min, 1);
+    }
+
+    #[test]
+    fn a_connected_client_or_server_is_one_session() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (listening, connected) = (listener.as_raw_fd(), connection.as_raw_fd());
+        assert!(!route("8080 srv:80").unwrap().settings.once);
+        assert!(route("8080 srv:80 --once").unwrap().settings.once);
+        assert!(route("- srv:80").unwrap().settings.once);
+        assert!(route("8080 -").unwrap().settings.once);
+        assert!(
+            !route(&format!("fd:{listening} srv:80"))
+                .unwrap()
+                .settings
+                .once
+        );
+        assert!(
+            route(&format!("fd:{connected} srv:80"))
+                .unwrap()
+                .settings
+                .once
+        );
+        assert!(
+            route(&format!("8080 fd:{connected}"))
+                .unwrap()
+                .settings
+                .once
+        );
+        assert!(outside("- 8001").unwrap().settings.once);
+        assert!(inside("ll:8001 -").unwrap().settings.once);
+    }
+
+    #[test]
+    fn a_connected_link_serves_sessions_in_turn() {
+        let plan = inside("- srv:80").unwrap();
+        assert_eq!(
+            (plan.settings.once, plan.links_max, plan.idle_min),
+            (false, 1, 1)
+        );
+        assert!(!outside("8000 -").unwrap().settings.once);
+    }
+
+    #[test]
+    fn a_connected_raw_link_is_one_session() {
+        assert!(inside("- srv:80 --raw").unwrap().settings.once);
+        assert!(outside("8000 - --raw").unwrap().settings.once);
+    }
+
+    #[test]
+    fn once_is_one_link() {
+        assert_eq!(inside("ll:8001 srv:80 --once").unwrap().links_max, 1);
+        assert_eq!(
+            inside("ll:8001-8002 srv:80 --once").unwrap_err(),
+            "unable to use 2 ports as LINK: one session is one link"
+        );
+    }
+
+    #[test]
+    fn raw_mode_has_one_server_and_any_number_of_ports_for_clients() {
+        assert_eq!(
+            lists(&outside("8000-8001 8003 9000 --raw").unwrap().clients),
+            ["=*:8000 *:8001 *:8003"]
+        );
+        assert_eq!(
+            lists(&inside("ll:8001-8002 srv:80 --raw").unwrap().servers),
+            ["=srv:80"]
+        );
+    }
+
+    #[test]
+    fn listening_is_told_from_everything_else_a_descriptor_can_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (pipe, _writer) = io::pipe().unwrap();
+        assert!(is_listening(listener.as_raw_fd()).unwrap());
+        assert!(!is_listening(connection.as_raw_fd()).unwrap());
+        assert!(!is_listening(pipe.as_raw_fd()).unwrap());
+        assert_eq!(
+            is_listening(CLOSED).unwrap_err().raw_os_error(),
+            Some(libc::EBADF)
+        );
+    }
+
+    #[test]
+    fn each_route_that_cannot_be_is_refused_with_its_reason() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let fd = listener.as_raw_fd();
+        for (line, why) in [
+            ("8080", "unable to route 8080: no TARGET behind it"),
+            (
+                "8080 srv:80 9090",
+                "unable to route 9090: no TARGET behind it",
+            ),
+            (
+                "8080 srv 80",
+                "unable to use address srv: no port: host and port are one word: write srv:80",
+            ),
+            (
+                "0.0.0.0 80 srv:80",
+                "unable to use address 0.0.0.0: no port: host and port are one word: write 0.0.0.0:80",
+            ),
+            (
+                "1-8 srv:1-3",
+                "unable to route 1-8 to srv:1-3: 8 to listen on, 3 to dial",
+            ),
+            (
+                "80 srv:1-3",
+                "unable to route 80 to srv:1-3: 1 to listen on, 3 to dial",
+            ),
+            (
+                "web=80 srv:80",
+                "unable to use web=80: a name is for listen-listen and connect-connect",
+            ),
+            (
+                "- -",
+                "unable to use - twice: stdin and stdout are one connection",
+            ),
+            (
+                "fd:0 -",
+                "unable to use - beside fd:0: descriptor 0 is in both",
+            ),
+            (
+                "80 - --ready-fd 1",
+                "unable to use --ready-fd 1 beside -: descriptor 1 is in both",
+            ),
+            (
+                "fd:2147483647 srv:80",
+                "unable to use fd:2147483647: bad file descriptor",
+            ),
+            (
+                "80 srv:80 --ready-fd 2147483647",
+                "unable to use --ready-fd 2147483647: bad file descriptor",
+            ),
+            (
+                &format!("80 fd:{fd}"),
+                &format!(
+                    "unable to use fd:{fd}: this is a listening socket: expected a connection"
+                ),
+            ),
+            (
+                &format!("fd:0,{fd} srv:80"),
+                &format!(
+                    "unable to use fd:0,{fd}: this is a listening socket: expected a connection"
+                ),
+            ),
+            (
+                "80 a:80 :80 b:80",
+                "unable to listen on :80: it is there twice",
+            ),
+            (
+                "- a:80 80 b:80",
+                "unable to use - beside other clients: it is connected, and the one session there is",
+            ),
+            (
+                "80 b:80 - a:80",
+                "unable to use - beside other clients: it is connected, and the one session there is",
+            ),
+            (
+                "80 - --print-address",
+                "unable to use --print-address with -: stdout carries the session",
+            ),
+            (
+                "[::1]:80 srv:80 -4",
+                "unable to use [::1]:80 with -4: this is an ipv6 address",
+            ),
+            (
+                "80 192.0.2.7:80 -6",
+                "unable to use 192.0.2.7:80 with -6: this is an ipv4 address",
+            ),
+            (
+                "80 srv:80 -6 --bind 192.0.2.7",
+                "unable to use 192.0.2.7 with -6: this is an ipv4 address",
+            ),
+        ] {
+            assert_eq!(route(line).unwrap_err(), why, "{line}");
+        }
+    }
+
+    #[test]
+    fn each_outside_node_that_cannot_be_is_refused_with_its_reason() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let fd = listener.as_raw_fd();
+        for (line, why) in [
+            ("8000 web=8001", "unable to use web=8001: LINK has no name"),
+            ("8000 8000", "unable to listen on 8000: it is there twice"),
+            (
+                "8000 8001 --wait-timeout 25s",
+                "unable to use a --wait-timeout of 25s: expected more than 2.5 heartbeats of 10s",
+            ),
+            (
+                "web=8000 8001 --raw",
+                "unable to use web= with --raw: a raw link carries no name",
+            ),
+            (
+                "8000 8001-8002 --raw",
+                "unable to use 2 ports as LINK with --raw: one open port is one signal",
+            ),
+            (
+                &format!("8000 fd:{fd} --raw"),
+                &format!(
+                    "unable to use fd:{fd} as LINK with --raw: an inherited listening socket cannot be closed between clients"
+                ),
+            ),
+            (
+                "web=1-65534 web=[::1]:7-9 8001",
+                "unable to use [::1]:8: expected at most 65535 ports of one name",
+            ),
+        ] {
+            assert_eq!(outside(line).unwrap_err(), why, "{line}");
+        }
+        assert!(outside("8000 8001 --raw --wait-timeout 1s").is_ok());
+    }
+
+    #[test]
+    fn a_hello_can_tell_each_name_there_is() {
+        let line = |names: usize| {
+            (0..names)
+                .map(|n| format!("n{n}={} ", 1 + n))
+                .collect::<String>()
+                + "8001"
+        };
+        assert!(outside(&line(SERVICES_MAX)).is_ok());
+        assert_eq!(
+            outside(&line(SERVICES_MAX + 1)).unwrap_err(),
+            "unable to use so many names: expected at most 64"
+        );
+    }
+
+    #[test]
+    fn each_inside_node_that_cannot_be_is_refused_with_its_reason() {
+        for (line, why) in [
+            (
+                "web=ll:8001 srv:80",
+                "unable to use web=ll:8001: LINK has no name",
+            ),
+            (
+                "ll 8001 srv:80",
+                "unable to use address ll: no port: host and port are one word: write ll:8001",
+            ),
+            (
+                "ll:8001 web=srv 80",
+                "unable to use address srv: no port: host and port are one word: write srv:80",
+            ),
+            (
+                "ll:8001 srv:80 --bind :20",
+                "unable to use --bind :20: one local port is one link: expected --max-links 1 or --once, and one LINK",
+            ),
+            (
+                "ll:8001-8002 srv:80 --max-links 1 --bind :20",
+                "unable to use --bind :20: one local port is one link: expected --max-links 1 or --once, and one LINK",
+            ),
+            (
+                "ll:8001 web=srv:80 --raw",
+                "unable to use web= with --raw: a raw link carries no name",
+            ),
+            (
+                "ll:8001 srv:80-81 --raw",
+                "unable to use 2 ports as SERVER with --raw: a raw link tells no port",
+            ),
+            (
+                "ll:8001 [::1]:80 -4",
+                "unable to use [::1]:80 with -4: this is an ipv6 address",
+            ),
+            (
+                "- -",
+                "unable to use - twice: stdin and stdout are one connection",
+            ),
+        ] {
+            assert_eq!(inside(line).unwrap_err(), why, "{line}");
+        }
+        assert!(inside("ll:8001 srv:80 --max-links 1 --bind :20").is_ok());
+        assert!(inside("ll:8001 srv:80 --server-bind :20").is_ok());
+    }
+}

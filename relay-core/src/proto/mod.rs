@@ -1,0 +1,4 @@
+//! Protocols without sockets and clocks: bytes and the time go in, events and bytes come out.
+
+pub mod frame;
+pub mod link;

@@ -1,0 +1,631 @@
+//! Everything this process says, and how it exits. Nothing else prints.
+//!
+//! A message is one line, `program: severity: text`, in djb's grammar (what could not be done, on which object, why),
+//! or one JSON object. It goes to stderr; where descriptor 2 is a socket, as under inetd, that socket is the client's,
+//! and messages go to syslog.
+//!
+//! Invariants: a message never blocks, panics or ends the process, whatever became of stderr; one that finds no room
+//! is counted, and the next one tells. A message holds no control character, so it cannot fake a second line.
+//!
+//! Not here: which part of a text came from a peer is not known any more; whoever logs such text calls [`sanitise`].
+
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::process::{ExitCode, Termination};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
+use nix::syslog;
+
+/// Where messages go, and which. A clone speaks with the same voice.
+#[derive(Clone, Debug)]
+pub struct Report {
+    program: &'static str,
+    verbosity: Verbosity,
+    format: LogFormat,
+    destination: Destination,
+    /// Messages that found no room in stderr since the last one that did.
+    lost: Arc<AtomicU64>,
+}
+
+impl Report {
+    /// A report as it is before any option is known: warnings, as text.
+    pub fn new(program: &'static str) -> Self {
+        Self::with(program, Verbosity::default(), LogFormat::default())
+    }
+
+    /// A report as asked for.
+    pub fn with(program: &'static str, verbosity: Verbosity, format: LogFormat) -> Self {
+        let report = Self {
+            program,
+            verbosity,
+            format,
+            destination: Destination::find(),
+            lost: Arc::default(),
+        };
+        if report.destination == Destination::Syslog {
+            report.keep_stderr_silent();
+        }
+        report
+    }
+
+    /// Turns to syslog also what the runtime would write to stderr by itself.
+    fn keep_stderr_silent(&self) {
+        // Without an ident the C library takes the program's name. Failing is not among what openlog(3) does.
+        let _ = syslog::openlog(
+            None,
+            syslog::LogFlags::LOG_PID,
+            syslog::Facility::LOG_DAEMON,
+        );
+        let report = self.clone();
+        std::panic::set_hook(Box::new(move |panic| report.fatal(panic)));
+    }
+
+    /// Why the process ends.
+    pub fn fatal(&self, text: impl Display) {
+        self.say(Severity::Fatal, &text, None);
+    }
+
+    /// What goes wrong while the process goes on.
+    pub fn warning(&self, text: impl Display) {
+        self.say_if(Verbosity::Warning, Severity::Warning, &text);
+    }
+
+    /// What happens.
+    pub fn info(&self, text: impl Display) {
+        self.say_if(Verbosity::Info, Severity::Info, &text);
+    }
+
+    /// How it happens.
+    pub fn debug(&self, text: impl Display) {
+        self.say_if(Verbosity::Debug, Severity::Debug, &text);
+    }
+
+    /// The answer to someone who asked by a signal: said at any verbosity.
+    pub fn status(&self, text: impl Display) {
+        self.say(Severity::Info, &text, None);
+    }
+
+    /// How the command line is to be written.
+    pub fn usage(&self, text: impl Display) {
+        self.say(Severity::Usage, &text, None);
+    }
+
+    /// One session, at its end.
+    pub fn session(&self, line: &SessionLine<'_>) {
+        if self.shows(Verbosity::Info) {
+            self.say(Severity::Info, line, Some(line));
+        }
+    }
+
+    /// Whether messages of a verbosity are shown; for callers whose text is costly to make.
+    pub fn shows(&self, verbosity: Verbosity) -> bool {
+        verbosity <= self.verbosity
+    }
+
+    fn say_if(&self, verbosity: Verbosity, severity: Severity, text: &dyn Display) {
+        if self.shows(verbosity) {
+            self.say(severity, text, None);
+        }
+    }
+
+    fn say(&self, severity: Severity, text: &dyn Display, session: Option<&SessionLine<'_>>) {
+        match self.destination {
+            Destination::Syslog => {
+                let text = printable(&format!("{}: {text}", severity.name()));
+                let priority =
+                    syslog::Priority::new(severity.syslog(), syslog::Facility::LOG_DAEMON);
+                // There is nobody left to tell that syslog cannot be told.
+                let _ = syslog::syslog(priority, text.as_str());
+            }
+            Destination::Stderr => self.write(severity, &self.line(severity, text, session)),
+        }
+    }
+
+    /// One line with its newline, short enough for a pipe to take it at once.
+    fn line(
+        &self,
+        severity: Severity,
+        text: &dyn Display,
+        session: Option<&SessionLine<'_>>,
+    ) -> String {
+        let text = cut(printable(&text.to_string()), TEXT_BYTES_MAX);
+        match self.format {
+            LogFormat::Text => format!("{}: {}: {text}\n", self.program, severity.name()),
+            LogFormat::Json => {
+                let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+                let mut object = serde_json::json!({
+                    "time": time,
+                    "program": self.program,
+                    "severity": severity.name(),
+                    "message": text,
+                });
+                if let Some(session) = session {
+                    object["session"] = session.json();
+                }
+                format!("{object}\n")
+            }
+        }
+    }
+
+    fn write(&self, severity: Severity, line: &str) {
+        // A fatal message is the last one: for that it is worth waiting a moment.
+        let patience_ms = if severity == Severity::Fatal {
+            FATAL_PATIENCE_MS
+        } else {
+            0
+        };
+        let mut stderr = io::stderr().lock();
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let text = format!("{lost} messages were lost: stderr was full");
+            if !write_line(
+                &mut stderr,
+                &self.line(Severity::Warning, &text, None),
+                patience_ms,
+            ) {
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if !write_line(&mut stderr, line, patience_ms) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is told of a session at its end.
+pub struct SessionLine<'a> {
+    /// The same in both nodes.
+    pub id: &'a dyn Display,
+    /// Who came.
+    pub client: &'a dyn Display,
+    /// Where the client was taken.
+    pub to: &'a dyn Display,
+    /// Payload from the client to the server.
+    pub bytes_to_server: u64,
+    /// Payload from the server to the client.
+    pub bytes_to_client: u64,
+    /// From accept to the end.
+    pub duration: Duration,
+    /// Who closed first: `client`, `server`, or whoever else did.
+    pub closed_first: &'a dyn Display,
+    /// Why it ended.
+    pub why: &'a dyn Display,
+}
+
+impl SessionLine<'_> {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id.to_string(),
+            "client": self.client.to_string(),
+            "to": self.to.to_string(),
+            "bytes_to_server": self.bytes_to_server,
+            "bytes_to_client": self.bytes_to_client,
+            "duration_ms": u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+            "closed_first": self.closed_first.to_string(),
+            "why": self.why.to_string(),
+        })
+    }
+}
+
+impl Display for SessionLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "session {} from {} to {}: {} bytes to server, {} bytes to client, {}.{:03} s, {} closed first: {}",
+            self.id,
+            self.client,
+            self.to,
+            self.bytes_to_server,
+            self.bytes_to_client,
+            self.duration.as_secs(),
+            self.duration.subsec_millis(),
+            self.closed_first,
+            self.why
+        )
+    }
+}
+
+/// Lets one warning of its kind through in a period, and counts the others.
+///
+/// Whoever warns owns one, and passes the time in.
+#[derive(Clone, Debug)]
+pub struct Throttle {
+    period: Duration,
+    quiet_until: Option<Instant>,
+    suppressed: u64,
+}
+
+impl Throttle {
+    /// For warnings of which one a second is enough.
+    pub const fn per_second() -> Self {
+        Self::per(Duration::from_secs(1))
+    }
+
+    /// For warnings of which one in `period` is enough.
+    pub const fn per(period: Duration) -> Self {
+        Self {
+            period,
+            quiet_until: None,
+            suppressed: 0,
+        }
+    }
+
+    /// Warns, unless this kind of warning was given a moment ago.
+    pub fn warning(&mut self, report: &Report, now: Instant, text: impl Display) {
+        match self.admit(now) {
+            None => {}
+            Some(0) => report.warning(text),
+            Some(suppressed) => {
+                report.warning(format_args!("{text} ({suppressed} more since the last)"));
+            }
+        }
+    }
+
+    /// How many were suppressed since the last one that was let through, if this one is.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.quiet_until.is_some_and(|until| now < until) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.quiet_until = Some(now + self.period);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+/// How the process ends (the exit status of ucspi-tcp's tools).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// What was asked is done.
+    Done = 0,
+    /// Usage, or a fault of what was asked that lasts.
+    Permanent = 100,
+    /// A fault that may pass, or one of the system.
+    Temporary = 111,
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self as u8)
+    }
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Why the process ends, and nothing else.
+    Fatal,
+    /// And what goes wrong.
+    #[default]
+    Warning,
+    /// And each session.
+    Info,
+    /// And each step.
+    Debug,
+}
+
+/// The form of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line of text.
+    #[default]
+    Text,
+    /// One JSON object on a line.
+    Json,
+}
+
+/// What the system says of an error: strerror(3) in lower case.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error().and_then(|_| text.rfind(" (os error ")) {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+/// Text from a peer, made fit for a message: printable ASCII, at most [`PEER_TEXT_BYTES_MAX`] bytes of it.
+pub fn sanitise(text: &[u8]) -> String {
+    let mut clean = String::new();
+    for &byte in text {
+        let escaped = match byte {
+            b'\\' => "\\\\".to_owned(),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        if clean.len() + escaped.len() > PEER_TEXT_BYTES_MAX {
+            return clean + "...";
+        }
+        clean += &escaped;
+    }
+    clean
+}
+
+/// Prints one line of `--print-address` on stdout.
+///
+/// # Errors
+/// What the system says of stdout.
+pub fn print_address(word: &str, address: impl Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(format!("{} {address}\n", printable(word)).as_bytes())?;
+    stdout.flush()
+}
+
+/// Prints help or version on stdout. A reader that left early (`| head -1`) has had enough.
+pub fn print_text(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destination {
+    Stderr,
+    Syslog,
+}
+
+impl Destination {
+    fn find() -> Self {
+        match fstat(io::stderr()) {
+            Ok(stat)
+                if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK =>
+            {
+                Self::Syslog
+            }
+            _ => Self::Stderr,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Fatal,
+    Usage,
+    Warning,
+    Info,
+    Debug,
+}
+
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fatal => "fatal",
+            Self::Usage => "usage",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
+    fn syslog(self) -> syslog::Severity {
+        match self {
+            Self::Fatal | Self::Usage => syslog::Severity::LOG_ERR,
+            Self::Warning => syslog::Severity::LOG_WARNING,
+            Self::Info => syslog::Severity::LOG_INFO,
+            Self::Debug => syslog::Severity::LOG_DEBUG,
+        }
+    }
+}
+
+/// Writes a line if the descriptor takes it now, or within `patience_ms`; says whether the line is dealt with. What is
+/// closed or broken will never take anything: its lines count as dealt with.
+fn write_line(out: &mut (impl AsFd + Write), line: &str, patience_ms: u16) -> bool {
+    loop {
+        match poll(
+            &mut [PollFd::new(out.as_fd(), PollFlags::POLLOUT)],
+            PollTimeout::from(patience_ms),
+        ) {
+            Ok(0) => return false,
+            Err(Errno::EINTR) => {}
+            // Where poll fails, the write fails too and says so.
+            Ok(_) | Err(_) => break,
+        }
+    }
+    match out.write_all(line.as_bytes()) {
+        Ok(()) => true,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+/// The text with its control characters escaped.
+fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+/// The text, cut at a character's boundary to at most `bytes_max` bytes.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let end = (0..=bytes_max.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
+/// Of a peer's text in a message, escapes included.
+pub const PEER_TEXT_BYTES_MAX: usize = 200;
+
+/// A pipe that polls writable takes PIPE_BUF (4096) bytes at once (pipe(7)). JSON may double a text and tells a session
+/// twice, so that a quarter leaves the whole line below that.
+const TEXT_BYTES_MAX: usize = 1000;
+
+/// How long the last message waits for a stderr that is full, in milliseconds.
+const FATAL_PATIENCE_MS: u16 = 500;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, pipe};
+
+    use super::*;
+
+    fn session_line() -> SessionLine<'static> {
+        SessionLine {
+            id: &"0011223344556677-5",
+            client: &"192.0.2.7:4000",
+            to: &"srv:80",
+            bytes_to_server: 78,
+            bytes_to_client: 20_000_000,
+            duration: Duration::from_millis(1_042),
+            closed_first: &"client",
+            why: &"end of file",
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_in_djbs_grammar() {
+        let report = Report::new("tcpfwd");
+        let text = "unable to bind to 127.0.0.1:80: permission denied";
+        let line = report.line(Severity::Fatal, &text, None);
+        assert_eq!(
+            line,
+            "tcpfwd: fatal: unable to bind to 127.0.0.1:80: permission denied\n"
+        );
+    }
+
+    #[test]
+    fn a_message_cannot_fake_a_second_line_or_an_escape_sequence() {
+        let report = Report::new("tcpfwd");
+        let line = report.line(
+            Severity::Warning,
+            &"a\ntcpfwd: fatal: b\u{1b}[31m \u{fc}",
+            None,
+        );
+        assert_eq!(
+            line,
+            "tcpfwd: warning: a\\ntcpfwd: fatal: b\\u{1b}[31m \u{fc}\n"
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let report = Report::new("tcpfwd");
+        let line = report.line(Severity::Info, &"\u{20ac}".repeat(TEXT_BYTES_MAX), None);
+        assert_eq!(
+            line.len(),
+            "tcpfwd: info: \n".len() + TEXT_BYTES_MAX / 3 * 3
+        );
+    }
+
+    #[test]
+    fn a_session_is_one_line_of_text() {
+        let report = Report::new("tcpfwd");
+        let line = session_line();
+        assert_eq!(
+            report.line(Severity::Info, &line, Some(&line)),
+            "tcpfwd: info: session 0011223344556677-5 from 192.0.2.7:4000 to srv:80: 78 bytes to server, \
+             20000000 bytes to client, 1.042 s, client closed first: end of file\n"
+        );
+    }
+
+    #[test]
+    fn a_session_in_json_has_a_field_for_each_fact() {
+        let report = Report::with("tcpfwd", Verbosity::Info, LogFormat::Json);
+        let line = session_line();
+        let json = report.line(Severity::Info, &line, Some(&line));
+        assert_eq!(json.matches('\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["program"], "tcpfwd");
+        assert_eq!(value["severity"], "info");
+        assert_eq!(value["session"]["id"], "0011223344556677-5");
+        assert_eq!(value["session"]["client"], "192.0.2.7:4000");
+        assert_eq!(value["session"]["to"], "srv:80");
+        assert_eq!(value["session"]["bytes_to_server"], 78);
+        assert_eq!(value["session"]["bytes_to_client"], 20_000_000);
+        assert_eq!(value["session"]["duration_ms"], 1_042);
+        assert_eq!(value["session"]["closed_first"], "client");
+        assert_eq!(value["session"]["why"], "end of file");
+    }
+
+    #[test]
+    fn quiet_shows_nothing_below_fatal_and_each_v_adds_a_severity() {
+        let shown = |verbosity| {
+            let report = Report::with("tcpfwd", verbosity, LogFormat::Text);
+            [Verbosity::Warning, Verbosity::Info, Verbosity::Debug]
+                .map(|verbosity| report.shows(verbosity))
+        };
+        assert_eq!(shown(Verbosity::Fatal), [false, false, false]);
+        assert_eq!(shown(Verbosity::Warning), [true, false, false]);
+        assert_eq!(shown(Verbosity::Info), [true, true, false]);
+        assert_eq!(shown(Verbosity::Debug), [true, true, true]);
+    }
+
+    #[test]
+    fn a_full_pipe_takes_no_line_and_does_not_block() {
+        let (mut reader, mut writer) = pipe().unwrap();
+        let mut lines = 0;
+        while write_line(&mut writer, &"x".repeat(TEXT_BYTES_MAX), 0) {
+            lines += 1;
+        }
+        assert!(lines > 0);
+        reader.read_exact(&mut [0; 8192]).unwrap();
+        assert!(write_line(&mut writer, "there is room again\n", 0));
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_counts_as_dealt_with() {
+        let (reader, mut writer) = pipe().unwrap();
+        drop(reader);
+        assert!(write_line(&mut writer, "nobody reads this\n", 0));
+    }
+
+    #[test]
+    fn one_warning_a_period_gets_through_and_the_next_tells_how_many_did_not() {
+        let mut throttle = Throttle::per_second();
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        assert_eq!(throttle.admit(after(0)), Some(0));
+        assert_eq!(throttle.admit(after(1)), None);
+        assert_eq!(throttle.admit(after(999)), None);
+        assert_eq!(throttle.admit(after(1000)), Some(2));
+        assert_eq!(throttle.admit(after(2000)), Some(0));
+    }
+
+    #[test]
+    fn reasons_are_those_of_strerror_in_lower_case() {
+        let of_errno = |errno| reason(&io::Error::from_raw_os_error(errno));
+        assert_eq!(of_errno(libc::EACCES), "permission denied");
+        assert_eq!(of_errno(libc::EADDRINUSE), "address already in use");
+        assert_eq!(of_errno(libc::ECONNREFUSED), "connection refused");
+        assert_eq!(
+            reason(&io::Error::other("no address of this family")),
+            "no address of this family"
+        );
+    }
+
+    #[test]
+    fn text_from_a_peer_is_printable_and_short() {
+        assert_eq!(sanitise(b"GET / HTTP/1.1"), "GET / HTTP/1.1");
+        assert_eq!(
+            sanitise(b"a\r\n\x1b[0m\\\xff"),
+            "a\\x0d\\x0a\\x1b[0m\\\\\\xff"
+        );
+        assert_eq!(sanitise(&[b'a'; 200]), "a".repeat(200));
+        assert_eq!(sanitise(&[b'a'; 201]), "a".repeat(200) + "...");
+        assert_eq!(sanitise(&[0; 1 << 20]), "\\x00".repeat(50) + "...");
+    }
+
+    #[test]
+    fn exit_statuses_are_those_of_ucspi_tcp() {
+        assert_eq!(
+            [
+                Exit::Done as u8,
+                Exit::Permanent as u8,
+                Exit::Temporary as u8
+            ],
+            [0, 100, 111]
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! `tcpfwd`: each client is taken to the target that belongs to the port it came in by.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Event;
+
+use crate::address::{ListenAt, Target, TargetAt};
+use crate::dialling::{Dialling, Progress as DialProgress};
+use crate::entries::Entries;
+use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::ids::SessionIds;
+use crate::listeners::{ListenerId, is_connection};
+use crate::plan::RoutePlan;
+use crate::report::{self, Exit, Report, Throttle};
+use crate::session::{Account, CloseReason, Patience, Progress, Session, close_end};
+use crate::socket::dial::{Dial, Manner};
+use crate::socket::end::End;
+use crate::socket::inherited;
+use crate::socket::listen::{Accepted, Peer};
+use crate::socket::options::Purpose;
+use crate::socket::resolve::{Answer, Asker};
+use crate::token::{Key, Slot};
+
+/// Runs the plan to its end.
+pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
+    let mut parts = match Loop::new(plan.settings.clone(), report) {
+        Ok(parts) => parts,
+        Err(exit) => return exit,
+    };
+    match Route::new(&plan, &mut parts.context) {
+        Ok(mut route) => run(&mut route, parts),
+        Err(fault) => {
+            parts.context.report.fatal(fault);
+            Exit::Temporary
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+struct Route {
+    entries: Entries<Entry>,
+    ways: Vec<Way>,
+    /// For each listener, its place in `ways`.
+    way_of: Vec<usize>,
+    manner: Manner,
+    patience: Patience,
+    ids: SessionIds,
+    sessions_max: usize,
+    once: bool,
+    draining: bool,
+    /// How the last session ended.
+    outcome: Exit,
+    unreached: Throttle,
+}
+
+/// From a port to a target.
+#[derive(Debug)]
+struct Way {
+    listeners: Vec<ListenerId>,
+    target: Target,
+    /// The target, as messages name it.
+    to: Arc<str>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Dialling(Box<Dialling>),
+    Session(Session),
+    /// Between two stages, within one call.
+    Moving,
+}
+
+impl Route {
+    fn new(plan: &RoutePlan, context: &mut Context) -> Result<Self, String> {
+        let settings = &plan.settings;
+        let mut route = Self {
+            entries: Entries::default(),
+            ways: Vec::new(),
+            way_of: Vec::new(),
+            manner: Manner {
+                purpose: Purpose::Session,
+                family: settings.family,
+                bind: settings.bind,
+                timeout: settings.connect_timeout,
+            },
+            patience: Patience { idle: settings.idle_timeout, half_close: settings.half_close_timeout },
+            ids: SessionIds::new(),
+            sessions_max: context.settings.sessions_max,
+            once: settings.once,
+            draining: false,
+            outcome: Exit::Done,
+            unreached: Throttle::per_second(),
+        };
+        for (point, target) in &plan.routes {
+            let listeners = if is_connection(&point.at) {
+                Vec::new()
+            } else {
+                context.listeners.bind(point, settings.family, Purpose::Session)?
+            };
+            route.way_of.extend(listeners.iter().map(|_| route.ways.len()));
+            route.ways.push(Way { listeners, target: target.clone(), to: target.to_string().into() });
+        }
+        context.listeners.open_all(&context.registry, &[])?;
+        for (way, (point, _)) in plan.routes.iter().enumerate() {
+            if is_connection(&point.at) {
+                let end = inherited_end(&point.at).map_err(|error| format!("unable to use {}: {}", point.word, report::reason(&error)))?;
+                route.begin(way, end, Peer::Inherited, context);
+            }
+        }
+        Ok(route)
+    }
+
+    /// A client has come: dial its server.
+    fn begin(&mut self, way: usize, mut left: End, peer: Peer, context: &mut Context) {
+        let now = context.now();
+        let account = self.ids.account(peer, self.ways[way].to.clone(), now);
+        let key = self.entries.next_key();
+        if let Err(error) = left.register(&context.registry, key, Slot::LEFT) {
+            context.report.warning(format_args!("unable to serve {peer}: {}", report::reason(&error)));
+            return;
+        }
+        let entry = match &self.ways[way].target.at {
+            TargetAt::Stdio => join_inherited(left, inherited::stdio(Purpose::Session), account, key, context),
+            TargetAt::Fd { read, write } => join_inherited(left, inherited::connection(*read, *write, Purpose::Session), account, key, context),
+            at => {
+                let dial = Dial::start(at, self.manner, Slot::RIGHT, &mut context.resolver, Asker::Entry(key), now);
+                Ok(Entry::Dialling(Dialling::new(left, dial, account)))
+            }
+        };
+        match entry {
+            Ok(entry) => {
+                self.entries.insert(entry);
+            }
+            Err(error) => {
+                context.report.fatal(format_args!("unable to use {}: {}", self.ways[way].to, report::reason(&error)));
+                self.outcome = Exit::Temporary;
+            }
+        }
+    }
+
+    /// The session is over.
+    fn end(&mut self, reason: &CloseReason, context: &mut Context) {
+        let orderly = matches!(reason, CloseReason::Eof);
+        self.outcome = if orderly { Exit::Done } else { Exit::Temporary };
+        if let CloseReason::Unreached(why) = reason {
+            if self.once {
+                context.report.fatal(why);
+            } else {
+                self.unreached.warning(&context.report, context.now(), why);
+            }
+        }
+    }
+
+    fn close_listeners(&self, context: &mut Context) {
+        for way in &self.ways {
+            context.listeners.close(&way.listeners, &context.registry);
+        }
+    }
+
+    fn finish(entry: Entry, reason: &CloseReason, context: &mut Context) {
+        let Context { tackle, report, registry, .. } = context;
+        match entry {
+            Entry::Dialling(dialling) => {
+                let (left, account) = dialling.into_left();
+                account.tell(reason, 0, 0, report, tackle.now);
+                close_end(left, reason, registry);
+            }
+            Entry::Session(session) => session.close(reason, report, registry, tackle),
+            Entry::Moving => {}
+        }
+    }
+}
+
+impl Tool for Route {
+    type Entry = Entry;
+
+    fn entries(&mut self) -> &mut Entries<Entry> {
+        &mut self.entries
+    }
+
+    fn note(entry: &mut Entry, event: &Event, slot: Slot) {
+        match entry {
+            Entry::Dialling(dialling) => dialling.note(event, slot),
+            Entry::Session(session) => session.note(event, slot),
+            Entry::Moving => {}
+        }
+    }
+
+    fn admits(&self, _: ListenerId) -> bool {
+        self.entries.len() < self.sessions_max
+    }
+
+    fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
+        let way = self.way_of[listener.0 as usize];
+        if self.once {
+            self.close_listeners(context);
+        }
+        self.begin(way, accepted.end, accepted.peer, context);
+    }
+
+    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
+        if let Asker::Entry(key) = asker
+            && let Some(Entry::Dialling(dialling)) = self.entries.get_mut(key)
+        {
+            dialling.resolved(answer, context.now());
+            self.entries.wake(key);
+        }
+    }
+
+    fn run(&mut self, key: Key, context: &mut Context) {
+        let now = context.now();
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Entry::Dialling(_) = entry {
+            let Entry::Dialling(dialling) = std::mem::replace(entry, Entry::Moving) else { return };
+            match dialling.run(&context.registry, key, now) {
+                DialProgress::Waiting(dialling) => *entry = Entry::Dialling(dialling),
+                DialProgress::Joined(session) => *entry = Entry::Session(session),
+                DialProgress::Over(reason, dialling) => {
+                    self.entries.remove(key);
+                    Self::finish(Entry::Dialling(dialling), &reason, context);
+                    self.end(&reason, context);
+                    return;
+                }
+            }
+        }
+        if let Entry::Session(session) = entry {
+            match session.run(&self.patience, &mut context.tackle) {
+                Progress::Waiting => {}
+                Progress::Again => self.entries.wake(key),
+                Progress::Over(reason) => {
+                    if let Some(entry) = self.entries.remove(key) {
+                        Self::finish(entry, &reason, context);
+                    }
+                    self.end(&reason, context);
+                    return;
+                }
+            }
+        }
+        let deadline = self.entries.get_mut(key).and_then(|entry| entry.deadline(&self.patience));
+        self.entries.arm(key, deadline);
+    }
+
+    fn decide(&mut self, _: &mut Context) {}
+
+    fn expire(&mut self, now: Instant) {
+        let patience = self.patience;
+        self.entries.expire(now, |entry| entry.deadline(&patience));
+    }
+
+    fn next_decision(&self, _: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn drain(&mut self, context: &mut Context) {
+        self.draining = true;
+        self.close_listeners(context);
+    }
+
+    fn abandon(&mut self, context: &mut Context) {
+        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(entry) = self.entries.remove(key) {
+                Self::finish(entry, &CloseReason::Shutdown, context);
+            }
+        }
+        if self.once {
+            self.outcome = Exit::Temporary;
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status { sessions: self.entries.len(), more: String::new() }
+    }
+
+    fn done(&self) -> Option<Exit> {
+        let listening = !self.draining && !(self.once && self.ids.count() > 0);
+        if listening || !self.entries.is_empty() {
+            return None;
+        }
+        Some(if self.once { self.outcome } else { Exit::Done })
+    }
+}
+
+impl Entry {
+    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+        match self {
+            Self::Dialling(dialling) => Some(dialling.deadline()),
+            Self::Session(session) => session.deadline(patience),
+            Self::Moving => None,
+        }
+    }
+}
+
+/// The client that is already connected.
+fn inherited_end(at: &ListenAt) -> std::io::Result<End> {
+    match at {
+        ListenAt::Fd { read, write } => inherited::connection(*read, *write, Purpose::Session),
+        _ => inherited::stdio(Purpose::Session),
+    }
+}
+
+fn join_inherited(left: End, right: std::io::Result<End>, account: Account, key: Key, context: &mut Context) -> std::io::Result<Entry> {
+    let mut right = right?;
+    right.register(&context.registry, key, Slot::RIGHT)?;
+    Ok(Entry::Session(Session::new(left, right, account, context.now())))
+}

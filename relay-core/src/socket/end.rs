@@ -1,0 +1,325 @@
+//! One end of a session: a descriptor to read and one to write, usually the same.
+//!
+//! Events only set the ready flags; a flag is cleared by the call that finds it wrong. So nothing is called in vain, and no
+//! edge is lost: after a short read more may be there, unless the kernel said all it had.
+//!
+//! Descriptors that are not sockets never get O_NONBLOCK, which would belong to everyone who shares them: they are polled before
+//! each read and write. A socket that is dropped without [`End::close`] is reset.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
+use socket2::SockRef;
+
+use crate::linux::splice::Pipe;
+use crate::token::{Key, Slot, Source, token};
+
+/// One end; see the module.
+#[derive(Debug)]
+pub struct End {
+    read: OwnedFd,
+    read_medium: Medium,
+    write: WriteHalf,
+    /// Bytes may be there to read.
+    readable: bool,
+    /// There may be room to write.
+    writable: bool,
+    /// The peer's end of file has arrived, behind what is unread.
+    read_closed: bool,
+    /// The connection has failed, behind what is unread.
+    failed: bool,
+}
+
+#[derive(Debug)]
+enum WriteHalf {
+    /// The descriptor that is also read.
+    Shared,
+    Own(OwnedFd, Medium),
+    Shut,
+}
+
+/// How a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A non-blocking socket.
+    Socket,
+    /// A pipe, a terminal: polled before each call.
+    Stream,
+    /// A regular file and its like: always ready.
+    File,
+}
+
+impl End {
+    /// A connected non-blocking socket.
+    pub fn socket(socket: OwnedFd) -> Self {
+        Self {
+            read: socket,
+            read_medium: Medium::Socket,
+            write: WriteHalf::Shared,
+            readable: false,
+            writable: false,
+            read_closed: false,
+            failed: false,
+        }
+    }
+
+    /// Two descriptors.
+    pub fn pair(read: (OwnedFd, Medium), write: (OwnedFd, Medium)) -> Self {
+        Self { read_medium: read.1, write: WriteHalf::Own(write.0, write.1), ..Self::socket(read.0) }
+    }
+
+    /// Tells epoll. What epoll does not take is always ready.
+    pub fn register(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
+        let interest = if matches!(self.write, WriteHalf::Shared) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        if !add(registry, &self.read, token(Source::Entry(key, slot)), interest)? {
+            self.read_medium = Medium::File;
+            self.readable = true;
+        }
+        if let WriteHalf::Own(write, medium) = &mut self.write {
+            let token = token(Source::Entry(key, slot.write_half()));
+            if !add(registry, write, token, Interest::WRITABLE)? {
+                *medium = Medium::File;
+                self.writable = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end belongs to another entry now. The kernel tells again what is ready.
+    pub fn reregister(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
+        let interest = if matches!(self.write, WriteHalf::Shared) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        if self.read_medium != Medium::File {
+            registry.reregister(&mut SourceFd(&self.read.as_raw_fd()), token(Source::Entry(key, slot)), interest)?;
+        }
+        if let WriteHalf::Own(write, medium) = &self.write
+            && *medium != Medium::File
+        {
+            let token = token(Source::Entry(key, slot.write_half()));
+            registry.reregister(&mut SourceFd(&write.as_raw_fd()), token, Interest::WRITABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what epoll says.
+    pub fn note(&mut self, event: &Event, slot: Slot) {
+        if slot == Slot::LEFT_WRITE || slot == Slot::RIGHT_WRITE {
+            self.writable = true;
+            return;
+        }
+        let shared = matches!(self.write, WriteHalf::Shared);
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= shared && (event.is_writable() || event.is_error());
+        self.read_closed |= event.is_read_closed();
+        self.failed |= event.is_error() && self.read_medium == Medium::Socket;
+    }
+
+    /// The kernel reported an error, which the next read behind the unread bytes will tell.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Reads into `buffer`; 0 is the end of file.
+    pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = match self.read_medium {
+            Medium::Socket => recv(self.read.as_raw_fd(), buffer, MsgFlags::empty()).map_err(io::Error::from),
+            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN).and_then(|()| Ok(nix::unistd::read(&self.read, buffer)?)),
+            Medium::File => nix::unistd::read(&self.read, buffer).map_err(io::Error::from),
+        };
+        match &result {
+            Err(error) if is_blocked(error) => self.readable = false,
+            // A short read of a socket has emptied it (epoll(7)): the next byte, or the end of file, is a new event.
+            Ok(count) if *count < buffer.len() && self.read_medium == Medium::Socket => self.readable = self.read_closed || self.failed,
+            _ => {}
+        }
+        result
+    }
+
+    /// Whether the socket is as quiet as an idle link must be: no bytes, no end of file, no error.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        match self.read_medium {
+            Medium::Socket => {
+                let result = recv(self.read.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+                result == Err(nix::errno::Errno::EAGAIN)
+            }
+            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN).is_err(),
+            Medium::File => true,
+        }
+    }
+
+    /// Writes `head` and then `body`; with `more`, the kernel may wait for what follows.
+    pub fn send(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
+        if !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let whole = head.len() + body.len();
+        let result = match &self.write {
+            WriteHalf::Shared => send_socket(&self.read, head, body, more),
+            WriteHalf::Own(write, Medium::Socket) => send_socket(write, head, body, more),
+            WriteHalf::Own(write, Medium::Stream) => {
+                // POLLOUT promises room for PIPE_BUF bytes and no more; beyond it the write could block.
+                let bytes = if head.is_empty() { body } else { head };
+                let bytes = &bytes[..bytes.len().min(libc::PIPE_BUF)];
+                poll_one(write.as_fd(), PollFlags::POLLOUT).and_then(|()| Ok(nix::unistd::write(write, bytes)?))
+            }
+            WriteHalf::Own(write, Medium::File) => {
+                let bytes = if head.is_empty() { body } else { head };
+                nix::unistd::write(write, bytes).map_err(io::Error::from)
+            }
+            WriteHalf::Shut => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        match &result {
+            Err(error) if is_blocked(error) => self.writable = false,
+            Ok(count) if *count < whole && self.writes_to_socket() => self.writable = false,
+            _ => {}
+        }
+        result
+    }
+
+    /// Moves up to `max` bytes into `pipe`; 0 is the end of file.
+    pub fn splice_in(&mut self, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.read_medium == Medium::Stream {
+            poll_one(self.read.as_fd(), PollFlags::POLLIN).inspect_err(|_| self.readable = false)?;
+        }
+        let empty = pipe.held() == 0;
+        let result = pipe.fill(self.read.as_fd(), max);
+        // With bytes in the pipe, EAGAIN may mean that the pipe is full.
+        if empty && result.as_ref().is_err_and(is_blocked) {
+            self.readable = false;
+        }
+        result
+    }
+
+    /// Moves up to `max` bytes out of `pipe`.
+    pub fn splice_out(&mut self, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
+        if !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let wanted = max.min(pipe.held());
+        let result = match &self.write {
+            WriteHalf::Shared => pipe.empty(self.read.as_fd(), max),
+            WriteHalf::Own(write, _) => pipe.empty(write.as_fd(), max),
+            WriteHalf::Shut => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        match &result {
+            Err(error) if is_blocked(error) => self.writable = false,
+            Ok(count) if *count < wanted && self.writes_to_socket() => self.writable = false,
+            _ => {}
+        }
+        result
+    }
+
+    /// Whether it is a socket that is read.
+    pub fn is_socket(&self) -> bool {
+        self.read_medium == Medium::Socket
+    }
+
+    /// Whether there is room, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Passes an end of file on.
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.write, WriteHalf::Shut) {
+            WriteHalf::Shared => {
+                self.write = WriteHalf::Shared;
+                SockRef::from(&self.read).shutdown(Shutdown::Write)
+            }
+            WriteHalf::Own(write, Medium::Socket) => SockRef::from(&write).shutdown(Shutdown::Write),
+            // Closing it is all that a pipe's reader can see.
+            WriteHalf::Own(..) | WriteHalf::Shut => Ok(()),
+        }
+    }
+
+    /// The error that the kernel holds for the socket, once.
+    pub fn take_error(&self) -> Option<io::Error> {
+        if self.read_medium != Medium::Socket {
+            return None;
+        }
+        SockRef::from(&self.read).take_error().ok().flatten()
+    }
+
+    /// A dial of a local port that nobody listens on can meet itself, if the kernel picked that very port for it.
+    pub fn is_joined_to_itself(&self, peer: SocketAddr) -> bool {
+        let local = || SockRef::from(&self.read).local_addr().ok()?.as_socket();
+        peer.ip().is_loopback() && local() == Some(peer)
+    }
+
+    /// Closes in an orderly way: what is sent is delivered.
+    pub fn close(self) {
+        if self.read_medium == Medium::Socket {
+            // Fails for a Unix socket, which never had it.
+            let _ = SockRef::from(&self.read).set_linger(None::<Duration>);
+        }
+        if let WriteHalf::Own(write, Medium::Socket) = &self.write {
+            let _ = SockRef::from(write).set_linger(None::<Duration>);
+        }
+    }
+
+    /// The socket, to be asked about.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+
+    /// Tells epoll to forget an inherited end: whoever shares its descriptors would keep it alive there.
+    pub fn deregister(&self, registry: &Registry) {
+        let _ = registry.deregister(&mut SourceFd(&self.read.as_raw_fd()));
+        if let WriteHalf::Own(write, _) = &self.write {
+            let _ = registry.deregister(&mut SourceFd(&write.as_raw_fd()));
+        }
+    }
+
+    fn writes_to_socket(&self) -> bool {
+        matches!(&self.write, WriteHalf::Shared | WriteHalf::Own(_, Medium::Socket))
+    }
+}
+
+/// The call found nothing to do now.
+pub fn is_blocked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// False where epoll does not take the descriptor (EPERM): it is always ready.
+fn add(registry: &Registry, fd: &OwnedFd, token: mio::Token, interest: Interest) -> io::Result<bool> {
+    match registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn poll_one(fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
+    let mut fds = [PollFd::new(fd, flags)];
+    match poll(&mut fds, PollTimeout::ZERO)? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+fn send_socket(socket: &OwnedFd, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
+    let mut flags = MsgFlags::MSG_NOSIGNAL;
+    if more {
+        flags |= MsgFlags::from_bits_retain(libc::MSG_MORE);
+    }
+    let fd = socket.as_raw_fd();
+    let sent = match (head.is_empty(), body.is_empty()) {
+        (true, _) => nix::sys::socket::send(fd, body, flags)?,
+        (_, true) => nix::sys::socket::send(fd, head, flags)?,
+        _ => sendmsg::<()>(fd, &[IoSlice::new(head), IoSlice::new(body)], &[], flags, None)?,
+    };
+    Ok(sent)
+}

@@ -1,0 +1,103 @@
+//! Descriptors that the process was started with.
+//!
+//! They are moved away from 0, 1 and 2, and /dev/null is put there: so a stray print never reaches a client, and closing an end
+//! really closes it. Under inetd descriptor 2 is the client's socket too.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{SFlag, fstat};
+
+use super::end::{End, Medium};
+use super::options::{Purpose, prepare};
+
+/// The connection on descriptors 0 and 1.
+pub fn stdio(purpose: Purpose) -> io::Result<End> {
+    connection(0, 1, purpose)
+}
+
+/// The connection that is read from one descriptor and written to another.
+pub fn connection(read: RawFd, write: RawFd, purpose: Purpose) -> io::Result<End> {
+    let connection = inode(read)?;
+    let same_socket = is_socket(read) && is_socket(write) && connection == inode(write)?;
+    let (read_fd, read_medium) = take(read, purpose)?;
+    let end = if same_socket {
+        if write != read {
+            vacate(write)?;
+        }
+        End::socket(read_fd)
+    } else {
+        End::pair((read_fd, read_medium), take(write, purpose)?)
+    };
+    if same_socket && inode(2).is_ok_and(|inode| inode == connection) {
+        vacate(2)?;
+    }
+    Ok(end)
+}
+
+/// The inherited socket, non-blocking.
+pub fn listener(fd: RawFd) -> io::Result<OwnedFd> {
+    let (fd, medium) = take(fd, Purpose::Session)?;
+    if medium == Medium::Socket { Ok(fd) } else { Err(nix::errno::Errno::ENOTSOCK.into()) }
+}
+
+/// Moves a descriptor out of the way, with what its kind needs.
+fn take(fd: RawFd, purpose: Purpose) -> io::Result<(OwnedFd, Medium)> {
+    let taken = duplicate(fd)?;
+    let kind = SFlag::from_bits_truncate(fstat(&taken)?.st_mode) & SFlag::S_IFMT;
+    vacate(fd)?;
+    let medium = match kind {
+        SFlag::S_IFSOCK => {
+            let flags = OFlag::from_bits_retain(fcntl(&taken, FcntlArg::F_GETFL)?);
+            fcntl(&taken, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+            // A Unix socket has none of these.
+            let _ = prepare(&taken, purpose);
+            Medium::Socket
+        }
+        SFlag::S_IFREG | SFlag::S_IFBLK => Medium::File,
+        _ => Medium::Stream,
+    };
+    Ok((taken, medium))
+}
+
+/// Puts /dev/null in the place of a standard descriptor; closes any other.
+pub fn vacate(fd: RawFd) -> io::Result<()> {
+    if fd > 2 {
+        nix::unistd::close(fd)?;
+        return Ok(());
+    }
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    match fd {
+        0 => nix::unistd::dup2_stdin(null)?,
+        1 => nix::unistd::dup2_stdout(null)?,
+        _ => nix::unistd::dup2_stderr(null)?,
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "a number from the command line becomes a descriptor here")]
+/// A second descriptor of the same file, above the standard ones.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl(2) refuses a number that is no open descriptor, and the borrow ends with the call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let taken = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    // SAFETY: the kernel has just made this descriptor, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(taken) })
+}
+
+fn is_socket(fd: RawFd) -> bool {
+    with_fd(fd, |fd| fstat(fd)).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK)
+}
+
+fn inode(fd: RawFd) -> io::Result<(u64, u64)> {
+    let stat = with_fd(fd, |fd| fstat(fd))?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+#[allow(unsafe_code, reason = "a number from the command line is asked about here")]
+fn with_fd<T>(fd: RawFd, ask: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> nix::Result<T> {
+    // SAFETY: fstat(2) refuses a number that is no open descriptor, and the borrow ends with the call.
+    ask(unsafe { BorrowedFd::borrow_raw(fd) })
+}

@@ -1,0 +1,257 @@
+//! Listening sockets: how they are made, and what they give.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use mio::event::Source as _;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use nix::sys::socket::{Backlog, listen};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::end::End;
+use super::inherited;
+use super::options::{Purpose, prepare};
+use crate::address::{ListenAt, ListenHost, UnixName};
+use crate::limits::BACKLOG;
+use crate::plan::Family;
+
+/// A bound socket that clients or links come in by.
+#[derive(Debug)]
+pub struct Listener {
+    acceptor: Acceptor,
+    /// The socket file to remove in the end.
+    path: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An address; a v4-mapped one is shown as IPv4.
+    Tcp(SocketAddr),
+    /// A Unix socket, which has no address that tells anything.
+    Unix,
+    /// Descriptors that were inherited.
+    Inherited,
+}
+
+/// A connection that came in.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, with the options of its listener.
+    pub end: End,
+    /// Who is there.
+    pub peer: Peer,
+    /// The address that it connected to, where it has one.
+    pub local: Option<SocketAddr>,
+}
+
+/// Binds every address of `at`, which is not stdio.
+pub fn bind(at: &ListenAt, family: Family, purpose: Purpose) -> io::Result<Vec<Listener>> {
+    match at {
+        ListenAt::Tcp { host: ListenHost::Any, port } => Ok(vec![bind_any(*port, family, purpose)?]),
+        ListenAt::Tcp { host: ListenHost::Ip(ip, zone), port } => {
+            if !family.allows(*ip) {
+                return Err(Errno::EAFNOSUPPORT.into());
+            }
+            Ok(vec![bind_tcp(with_zone(*ip, *port, *zone), false, purpose)?])
+        }
+        ListenAt::Tcp { host: ListenHost::Name(name), port } => {
+            let addresses = (name.as_str(), *port).to_socket_addrs()?.filter(|address| family.allows(address.ip()));
+            let listeners: Vec<_> = addresses.map(|address| bind_tcp(address, false, purpose)).collect::<io::Result<_>>()?;
+            if listeners.is_empty() { Err(Errno::EADDRNOTAVAIL.into()) } else { Ok(listeners) }
+        }
+        ListenAt::Unix(name) => Ok(vec![bind_unix(name)?]),
+        ListenAt::Fd { read, .. } => Ok(vec![adopt(inherited::listener(*read)?, purpose)?]),
+        ListenAt::Stdio => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// One dual-stack socket; IPv4 alone where IPv6 is off.
+fn bind_any(port: u16, family: Family, purpose: Purpose) -> io::Result<Listener> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    match family {
+        Family::V4 => bind_tcp(v4, false, purpose),
+        Family::V6 => bind_tcp(v6, false, purpose),
+        Family::Any => match bind_tcp(v6, true, purpose) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => bind_tcp(v4, false, purpose),
+            result => result,
+        },
+    }
+}
+
+fn bind_tcp(address: SocketAddr, dual_stack: bool, purpose: Purpose) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!dual_stack)?;
+    }
+    prepare(&socket, purpose)?;
+    socket.bind(&address.into())?;
+    Ok(Listener { acceptor: Acceptor::Tcp(TcpListener::from_std(socket.into())), path: None })
+}
+
+fn bind_unix(name: &UnixName) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    let address = unix_address(name)?;
+    let path = match name {
+        UnixName::Path(path) => Some(path.clone()),
+        UnixName::Abstract(_) => None,
+    };
+    match (socket.bind(&address), &path) {
+        (Err(error), Some(path)) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address) => {
+            std::fs::remove_file(path)?;
+            socket.bind(&address)?;
+        }
+        (result, _) => result?,
+    }
+    Ok(Listener { acceptor: Acceptor::Unix(UnixListener::from_std(socket.into())), path })
+}
+
+/// Nobody listens on that socket file: its process was killed.
+fn is_stale(address: &SockAddr) -> bool {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).and_then(|socket| socket.connect(address));
+    probe.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// The address of a Unix socket.
+pub fn unix_address(name: &UnixName) -> io::Result<SockAddr> {
+    match name {
+        UnixName::Path(path) => SockAddr::unix(path),
+        UnixName::Abstract(bytes) => {
+            use std::os::unix::ffi::OsStrExt as _;
+            let mut name = vec![0];
+            name.extend_from_slice(bytes);
+            SockAddr::unix(std::ffi::OsStr::from_bytes(&name))
+        }
+    }
+}
+
+/// An address with the interface that a link-local one belongs to.
+pub fn with_zone(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(ip) => SocketAddr::from((ip, port)),
+        IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, zone)),
+    }
+}
+
+fn adopt(socket: OwnedFd, purpose: Purpose) -> io::Result<Listener> {
+    let is_unix = SockRef::from(&socket).local_addr()?.is_unix();
+    let acceptor = if is_unix {
+        Acceptor::Unix(UnixListener::from_std(socket.into()))
+    } else {
+        prepare(&socket, purpose)?;
+        Acceptor::Tcp(TcpListener::from_std(socket.into()))
+    };
+    Ok(Listener { acceptor, path: None })
+}
+
+impl Listener {
+    /// Starts to listen, or sets how many connections may wait to be accepted.
+    pub fn listen(&self, backlog: i32) -> io::Result<()> {
+        let backlog = Backlog::new(backlog.clamp(0, BACKLOG)).unwrap_or(Backlog::MAXCONN);
+        Ok(listen(&self.as_fd(), backlog)?)
+    }
+
+    /// Stops listening but keeps the port: what was not accepted is reset, and new connections are refused.
+    pub fn stop(&self) -> io::Result<()> {
+        SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Both)
+    }
+
+    /// Tells epoll.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.acceptor {
+            Acceptor::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            Acceptor::Unix(listener) => listener.register(registry, token, Interest::READABLE),
+        }
+    }
+
+    /// Tells epoll to forget it; an inherited one lives on in other processes.
+    pub fn deregister(&mut self, registry: &Registry) {
+        let _ = match &mut self.acceptor {
+            Acceptor::Tcp(listener) => listener.deregister(registry),
+            Acceptor::Unix(listener) => listener.deregister(registry),
+        };
+    }
+
+    /// The next connection that waits.
+    pub fn accept(&self) -> io::Result<Accepted> {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => {
+                let (socket, peer) = listener.accept()?;
+                let local = socket.local_addr().ok();
+                Ok(Accepted { end: End::socket(socket.into()), peer: Peer::Tcp(peer), local })
+            }
+            Acceptor::Unix(listener) => {
+                let (socket, _) = listener.accept()?;
+                Ok(Accepted { end: End::socket(socket.into()), peer: Peer::Unix, local: None })
+            }
+        }
+    }
+
+    /// Where it listens, as it is printed.
+    pub fn address(&self) -> Result<String, io::Error> {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => Ok(listener.local_addr()?.to_string()),
+            Acceptor::Unix(listener) => {
+                use std::os::linux::net::SocketAddrExt as _;
+                let address = listener.local_addr()?;
+                Ok(match (address.as_pathname(), address.as_abstract_name()) {
+                    (Some(path), _) => format!("unix:{}", path.display()),
+                    (_, Some(name)) => format!("unix:@{}", String::from_utf8_lossy(name)),
+                    _ => "unix:".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// The TCP port, where it has one.
+    pub fn port(&self) -> Option<u16> {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Acceptor::Unix(_) => None,
+        }
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => listener.as_fd(),
+            Acceptor::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> i32 {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Inherited => f.write_str("stdin"),
+        }
+    }
+}

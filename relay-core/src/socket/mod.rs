@@ -1,0 +1,8 @@
+//! Every call on a socket, and on the other descriptors that stand for one.
+
+pub mod dial;
+pub mod end;
+pub mod inherited;
+pub mod listen;
+pub mod options;
+pub mod resolve;

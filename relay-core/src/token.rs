@@ -1,0 +1,108 @@
+//! What an epoll token means. The bits are known here only.
+
+use mio::Token;
+
+/// Whom an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An entry's socket.
+    Entry(Key, Slot),
+    /// A listener, by its place in the list.
+    Listener(u32),
+    /// The signal descriptor.
+    Signals,
+    /// The helper threads have an answer.
+    Resolver,
+}
+
+/// Names an entry for as long as it lives: the generation keeps a stale name from reaching the next entry in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Place in the slab.
+    pub index: u32,
+    /// Cut to [`GENERATION_BITS`].
+    pub generation: u32,
+}
+
+/// Which of an entry's descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u8);
+
+impl Slot {
+    /// The left end: the client, or the link.
+    pub const LEFT: Self = Self(0);
+    /// The right end: the server, or whoever shares the entry with the link.
+    pub const RIGHT: Self = Self(1);
+    /// The write half of the left end, where that is a descriptor of its own.
+    pub const LEFT_WRITE: Self = Self(2);
+    /// The write half of the right end.
+    pub const RIGHT_WRITE: Self = Self(3);
+    /// The first of the slots for further attempts of a dial; the first attempt has the end's own slot.
+    pub const ATTEMPT: Self = Self(4);
+    /// Attempts that can run at once beside the first.
+    pub const ATTEMPTS: u8 = (1 << SLOT_BITS) - Self::ATTEMPT.0;
+
+    /// The slot of the same end's write half.
+    pub fn write_half(self) -> Self {
+        Self(self.0 + 2)
+    }
+}
+
+const INDEX_BITS: u32 = 32;
+/// Bits of a generation that a token has room for.
+pub const GENERATION_BITS: u32 = 26;
+const SLOT_BITS: u32 = 4;
+const KIND_SHIFT: u32 = INDEX_BITS + GENERATION_BITS + SLOT_BITS;
+
+const KIND_ENTRY: usize = 0;
+const KIND_LISTENER: usize = 1;
+const KIND_OTHER: usize = 2;
+
+const _: () = assert!(KIND_SHIFT + 2 == usize::BITS, "a token is 64 bits");
+
+/// The token for a source.
+pub fn token(source: Source) -> Token {
+    Token(match source {
+        Source::Entry(key, slot) => {
+            KIND_ENTRY << KIND_SHIFT
+                | usize::from(slot.0) << (INDEX_BITS + GENERATION_BITS)
+                | (key.generation as usize) << INDEX_BITS
+                | key.index as usize
+        }
+        Source::Listener(at) => KIND_LISTENER << KIND_SHIFT | at as usize,
+        Source::Signals => KIND_OTHER << KIND_SHIFT,
+        Source::Resolver => KIND_OTHER << KIND_SHIFT | 1,
+    })
+}
+
+/// The source of a token that [`token`] made.
+pub fn source(token: Token) -> Source {
+    let bits = token.0;
+    let low = (bits & ((1 << INDEX_BITS) - 1)) as u32;
+    match bits >> KIND_SHIFT {
+        KIND_ENTRY => {
+            let generation = (bits >> INDEX_BITS & ((1 << GENERATION_BITS) - 1)) as u32;
+            let slot = (bits >> (INDEX_BITS + GENERATION_BITS) & ((1 << SLOT_BITS) - 1)) as u8;
+            Source::Entry(Key { index: low, generation }, Slot(slot))
+        }
+        KIND_LISTENER => Source::Listener(low),
+        _ if low == 0 => Source::Signals,
+        _ => Source::Resolver,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_token_means_the_source_it_was_made_for(index: u32, generation in 0..1_u32 << GENERATION_BITS, slot in 0..1_u8 << SLOT_BITS) {
+            let entry = Source::Entry(Key { index, generation }, Slot(slot));
+            for known in [entry, Source::Listener(index), Source::Signals, Source::Resolver] {
+                prop_assert_eq!(source(token(known)), known);
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Replays what the fuzz targets start from, `fuzz/seeds/TARGET`, through what they assert.
+
+#[allow(unreachable_pub, reason = "it is a library of its own, too")]
+#[path = "../../fuzz/src/lib.rs"]
+mod properties;
+
+use std::path::Path;
+
+#[test]
+fn every_seed_of_the_addresses_holds() {
+    replay("address", properties::address);
+}
+
+#[test]
+fn every_seed_of_the_frames_holds() {
+    replay("frame", properties::frame);
+}
+
+#[test]
+fn every_seed_of_the_inside_end_of_a_link_holds() {
+    replay("link_inside", properties::link_inside);
+}
+
+#[test]
+fn every_seed_of_the_outside_end_of_a_link_holds() {
+    replay("link_outside", properties::link_outside);
+}
+
+fn replay(target: &str, property: fn(&[u8])) {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&seeds).expect("each target has seeds") {
+        let path = entry.expect("the directory can be read").path();
+        println!("{}", path.display());
+        property(&std::fs::read(&path).expect("a seed can be read"));
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", seeds.display());
+}

@@ -1,0 +1,41 @@
+//! `tcpfwd`: a layer-4 route between two networks, for as long as it runs.
+
+use clap::Parser;
+use relay_core::cli::{self, Common, Dialing, Messages};
+use relay_core::plan::RoutePlan;
+use relay_core::report::Exit;
+
+fn main() -> Exit {
+    let typed: CommandLine = match cli::parse(PROGRAM) {
+        Ok(typed) => typed,
+        Err(exit) => return exit,
+    };
+    let report = typed.messages.report(PROGRAM);
+    match RoutePlan::new(&typed.words, &typed.dialing, &typed.common) {
+        Ok(plan) => relay_core::run_route(plan, report),
+        Err(fault) => cli::refuse::<CommandLine>(&report, fault),
+    }
+}
+
+/// Carry TCP from LISTEN to TARGET
+#[derive(Parser)]
+#[command(
+    version,
+    override_usage = "tcpfwd [OPTIONS] LISTEN TARGET [LISTEN TARGET]..."
+)]
+struct CommandLine {
+    /// Where clients come in and where they are taken, in turn; see relay-address(7)
+    #[arg(required = true, value_name = "LISTEN TARGET")]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    messages: Messages,
+
+    #[command(flatten)]
+    dialing: Dialing,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_NAME");
