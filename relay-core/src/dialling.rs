@@ -32,7 +32,11 @@ pub enum Progress {
 impl Dialling {
     /// The dial has begun.
     pub fn new(left: End, dial: Dial, account: Account) -> Box<Self> {
-        Box::new(Self { left, dial, account })
+        Box::new(Self {
+            left,
+            dial,
+            account,
+        })
     }
 
     /// Takes in what epoll says.
@@ -56,12 +60,17 @@ impl Dialling {
     /// Does what is due.
     pub fn run(mut self: Box<Self>, registry: &Registry, key: Key, now: Instant) -> Progress {
         if self.left.has_failed() {
-            let error = self.left.take_error().unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
+            let error = self
+                .left
+                .take_error()
+                .unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
             return Progress::Over(CloseReason::Failed(crate::session::Side::Left, error), self);
         }
         match self.dial.run(registry, key, now) {
             Step::Pending => Progress::Waiting(self),
-            Step::Connected(right, _) => Progress::Joined(Session::new(self.left, right, self.account, now)),
+            Step::Connected(right, _) => {
+                Progress::Joined(Session::new(self.left, right, self.account, now))
+            }
             Step::Failed(error) => {
                 let why = format!("unable to connect to {}: {error}", self.account.to);
                 Progress::Over(CloseReason::Unreached(why), self)

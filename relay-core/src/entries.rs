@@ -26,25 +26,39 @@ struct Place<E> {
     queued: bool,
     /// The earliest item that the heap holds for this entry.
     armed: Option<Instant>,
-    entry: E,
+    /// `None` while [`Entries::take`] has it.
+    entry: Option<E>,
 }
 
 impl<E> Default for Entries<E> {
     fn default() -> Self {
-        Self { places: Slab::new(), run_queue: VecDeque::new(), timers: BinaryHeap::new(), generation: 0 }
+        Self {
+            places: Slab::new(),
+            run_queue: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            generation: 0,
+        }
     }
 }
 
 impl<E> Entries<E> {
     /// The key that the next [`Entries::insert`] will give: sockets are registered under it before the entry is whole.
     pub fn next_key(&self) -> Key {
-        Key { index: self.places.vacant_key() as u32, generation: self.generation }
+        Key {
+            index: self.places.vacant_key() as u32,
+            generation: self.generation,
+        }
     }
 
     /// Puts an entry in, and queues it to run.
     pub fn insert(&mut self, entry: E) -> Key {
         let key = self.next_key();
-        self.places.insert(Place { generation: key.generation, queued: false, armed: None, entry });
+        self.places.insert(Place {
+            generation: key.generation,
+            queued: false,
+            armed: None,
+            entry: Some(entry),
+        });
         self.generation = (self.generation + 1) & ((1 << GENERATION_BITS) - 1);
         self.wake(key);
         key
@@ -52,13 +66,25 @@ impl<E> Entries<E> {
 
     /// The entry of that name, if it still lives.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut E> {
-        self.place(key).map(|place| &mut place.entry)
+        self.place(key)?.entry.as_mut()
     }
 
-    /// Takes the entry out.
+    /// Lends the entry to a change of stage, which ends in [`Entries::put_back`] or [`Entries::remove`]. Its name stays.
+    pub fn take(&mut self, key: Key) -> Option<E> {
+        self.place(key)?.entry.take()
+    }
+
+    /// The entry that was taken, in its next stage.
+    pub fn put_back(&mut self, key: Key, entry: E) {
+        if let Some(place) = self.place(key) {
+            place.entry = Some(entry);
+        }
+    }
+
+    /// Takes the entry out, for good.
     pub fn remove(&mut self, key: Key) -> Option<E> {
         self.place(key)?;
-        self.places.try_remove(key.index as usize).map(|place| place.entry)
+        self.places.try_remove(key.index as usize)?.entry
     }
 
     /// How many there are.
@@ -73,7 +99,15 @@ impl<E> Entries<E> {
 
     /// All of them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut E)> {
-        self.places.iter_mut().map(|(index, place)| (Key { index: index as u32, generation: place.generation }, &mut place.entry))
+        self.places.iter_mut().filter_map(|(index, place)| {
+            Some((
+                Key {
+                    index: index as u32,
+                    generation: place.generation,
+                },
+                place.entry.as_mut()?,
+            ))
+        })
     }
 
     /// Queues the entry to run in this turn or the next.
@@ -103,7 +137,9 @@ impl<E> Entries<E> {
 
     /// The entry has this deadline now.
     pub fn arm(&mut self, key: Key, deadline: Option<Instant>) {
-        let (Some(deadline), Some(place)) = (deadline, self.place(key)) else { return };
+        let (Some(deadline), Some(place)) = (deadline, self.place(key)) else {
+            return;
+        };
         if place.armed.is_none_or(|armed| deadline < armed) {
             place.armed = Some(deadline);
             self.timers.push(Reverse((deadline, key)));
@@ -121,12 +157,14 @@ impl<E> Entries<E> {
             && surfaced <= now
         {
             self.timers.pop();
-            let Some(place) = self.place(key) else { continue };
+            let Some(place) = self.place(key) else {
+                continue;
+            };
             if place.armed != Some(surfaced) {
                 continue;
             }
             place.armed = None;
-            match deadline(&place.entry) {
+            match place.entry.as_ref().and_then(&deadline) {
                 Some(moved) if moved > now => self.arm(key, Some(moved)),
                 Some(_) => self.wake(key),
                 None => {}
@@ -135,7 +173,9 @@ impl<E> Entries<E> {
     }
 
     fn place(&mut self, key: Key) -> Option<&mut Place<E>> {
-        self.places.get_mut(key.index as usize).filter(|place| place.generation == key.generation)
+        self.places
+            .get_mut(key.index as usize)
+            .filter(|place| place.generation == key.generation)
     }
 }
 

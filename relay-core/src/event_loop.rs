@@ -135,19 +135,31 @@ enum Life {
 }
 
 impl Loop {
-    /// Makes what every tool needs. On failure the fault is told.
-    pub fn new(mut settings: Settings, report: Report) -> Result<Self, Exit> {
+    /// Makes what every tool needs; `descriptors_spare` are for what is no session. On failure the fault is told.
+    pub fn new(
+        mut settings: Settings,
+        report: Report,
+        descriptors_spare: usize,
+    ) -> Result<Self, Exit> {
         let fault = |what: &str, error: io::Error| {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
         };
-        let pipes_max = fit_descriptors(&mut settings, &report);
+        let pipes_max = fit_descriptors(&mut settings, descriptors_spare, &report);
         let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
         let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;
-        let registry = poll.registry().try_clone().map_err(|error| fault("make an event queue", error))?;
-        let waker = Waker::new(&registry, token(Source::Resolver)).map_err(|error| fault("make an event queue", error))?;
+        let registry = poll
+            .registry()
+            .try_clone()
+            .map_err(|error| fault("make an event queue", error))?;
+        let waker = Waker::new(&registry, token(Source::Resolver))
+            .map_err(|error| fault("make an event queue", error))?;
         registry
-            .register(&mut SourceFd(&signals.as_raw_fd()), token(Source::Signals), Interest::READABLE)
+            .register(
+                &mut SourceFd(&signals.as_raw_fd()),
+                token(Source::Signals),
+                Interest::READABLE,
+            )
             .map_err(|error| fault("receive signals", error))?;
         let pipes_max = if settings.splice { pipes_max } else { 0 };
         let context = Context {
@@ -158,16 +170,34 @@ impl Loop {
             report,
             settings,
         };
-        Ok(Self { waiter: Waiter { poll, events: Events::with_capacity(EVENTS_PER_TURN), signals }, context })
+        Ok(Self {
+            waiter: Waiter {
+                poll,
+                events: Events::with_capacity(EVENTS_PER_TURN),
+                signals,
+            },
+            context,
+        })
     }
 }
 
 /// Runs until there is nothing more to do.
-pub fn run(tool: &mut impl Tool, Loop { mut waiter, mut context }: Loop) -> Exit {
+pub fn run(
+    tool: &mut impl Tool,
+    Loop {
+        mut waiter,
+        mut context,
+    }: Loop,
+) -> Exit {
     let context = &mut context;
-    let mut life = Life::Serving { until: context.settings.expire.map(|expire| context.now() + expire) };
+    let mut life = Life::Serving {
+        until: context.settings.expire.map(|expire| context.now() + expire),
+    };
     if let Err(error) = tell_ready(context) {
-        context.report.fatal(format_args!("unable to tell that this is ready: {}", report::reason(&error)));
+        context.report.fatal(format_args!(
+            "unable to tell that this is ready: {}",
+            report::reason(&error)
+        ));
         return Exit::Temporary;
     }
     tool.decide(context);
@@ -204,7 +234,11 @@ impl Waiter {
 /// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
 fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Duration> {
     let pausing = context.listeners.paused_until();
-    let accepts = pausing.is_none() && context.listeners.ready().any(|listener| tool.admits(listener));
+    let accepts = pausing.is_none()
+        && context
+            .listeners
+            .ready()
+            .any(|listener| tool.admits(listener));
     if accepts || tool.entries().queued() > 0 {
         return Some(Duration::ZERO);
     }
@@ -214,7 +248,15 @@ fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Dura
         Life::Over(_) => None,
     };
     let now = context.now();
-    let due = [tool.entries().next_timer(), tool.next_decision(now), pausing, life].into_iter().flatten().min()?;
+    let due = [
+        tool.entries().next_timer(),
+        tool.next_decision(now),
+        pausing,
+        life,
+    ]
+    .into_iter()
+    .flatten()
+    .min()?;
     Some(due.saturating_duration_since(now) + Duration::from_millis(1))
 }
 
@@ -238,7 +280,12 @@ fn collect<T: Tool>(tool: &mut T, waiter: &Waiter, context: &mut Context) -> See
     seen
 }
 
-fn handle_signals<T: Tool>(tool: &mut T, signals: &mut Signals, mut life: Life, context: &mut Context) -> Life {
+fn handle_signals<T: Tool>(
+    tool: &mut T,
+    signals: &mut Signals,
+    mut life: Life,
+    context: &mut Context,
+) -> Life {
     while let Some(request) = signals.next() {
         match (request, life) {
             (Request::Terminate, Life::Serving { .. }) => {
@@ -272,7 +319,9 @@ fn handle_signals<T: Tool>(tool: &mut T, signals: &mut Signals, mut life: Life, 
 
 fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
     tool.drain(context);
-    Life::Draining { until: context.now() + context.settings.drain_timeout }
+    Life::Draining {
+        until: context.now() + context.settings.drain_timeout,
+    }
 }
 
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
@@ -294,7 +343,9 @@ fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
                 Accept::Empty => break,
                 Accept::Exhausted(error) => {
                     context.listeners.wake(listener);
-                    context.listeners.pause(&error, &context.report, context.now());
+                    context
+                        .listeners
+                        .pause(&error, &context.report, context.now());
                     break;
                 }
             }
@@ -306,7 +357,9 @@ fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
 fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
     tool.decide(context);
     for _ in 0..tool.entries().queued() {
-        let Some(key) = tool.entries().next_queued() else { break };
+        let Some(key) = tool.entries().next_queued() else {
+            break;
+        };
         tool.run(key, context);
     }
     tool.decide(context);
@@ -351,15 +404,26 @@ fn tell_descriptor(fd: RawFd) -> io::Result<()> {
 
 /// Raises the limit of descriptors as far as it goes, and cuts the number of sessions to what it allows; returns how many
 /// pipes may be used.
-fn fit_descriptors(settings: &mut Settings, report: &Report) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return PIPES_MAX };
-    let limit = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
-    let descriptors = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_SPARE);
+fn fit_descriptors(settings: &mut Settings, spare: usize, report: &Report) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return PIPES_MAX;
+    };
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        hard
+    } else {
+        soft
+    };
+    let descriptors = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(DESCRIPTORS_SPARE + spare);
     // A pipe has two descriptors, and so has a session.
     let pipes = (descriptors / 32).clamp(1, PIPES_MAX);
     let sessions = (descriptors.saturating_sub(2 * pipes) / 2).max(1);
     if sessions < settings.sessions_max {
-        let cut = format!("--max-sessions cut from {} to {sessions}: {limit} descriptors allow no more", settings.sessions_max);
+        let cut = format!(
+            "--max-sessions cut from {} to {sessions}: {limit} descriptors allow no more",
+            settings.sessions_max
+        );
         // The default is a ceiling that nobody asked for; near it there is nothing to warn of.
         if settings.sessions_max == SESSIONS_MAX_DEFAULT && sessions > SESSIONS_MAX_DEFAULT / 2 {
             report.info(cut);

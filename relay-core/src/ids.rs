@@ -17,7 +17,10 @@ pub struct SessionIds {
 impl SessionIds {
     /// Draws the process's part.
     pub fn new() -> Self {
-        Self { process: random(), count: 0 }
+        Self {
+            process: random(),
+            count: 0,
+        }
     }
 
     /// The next id.
@@ -33,7 +36,13 @@ impl SessionIds {
 
     /// The account of a session that begins now.
     pub fn account(&mut self, client: Peer, to: Arc<str>, now: Instant) -> Account {
-        Account { id: self.next(), client, to, started: now, closed_first: None }
+        Account {
+            id: self.next(),
+            client,
+            to,
+            started: now,
+            closed_first: None,
+        }
     }
 }
 
@@ -53,8 +62,11 @@ pub fn node_id() -> NodeId {
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if getrandom::fill(&mut bytes).is_err() {
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut rng = fastrand::Rng::with_seed(clock.as_nanos() as u64 ^ u64::from(std::process::id()) << 32);
+        let clock = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut rng =
+            fastrand::Rng::with_seed(clock.as_nanos() as u64 ^ u64::from(std::process::id()) << 32);
         rng.fill(&mut bytes);
     }
     bytes

@@ -4,15 +4,21 @@ pub mod cli;
 pub mod dialling;
 pub mod entries;
 pub mod event_loop;
+pub mod farewell;
 pub mod ids;
+pub mod inside;
 pub mod limits;
 pub mod link;
 pub mod link_end;
 pub mod linux;
 pub mod listeners;
+pub mod outside;
 pub mod plan;
 pub mod proto;
 pub mod pump;
+pub mod raw_inside;
+pub mod raw_outside;
+pub mod relay;
 pub mod report;
 pub mod route;
 pub mod session;
@@ -20,6 +26,6 @@ pub mod socket;
 pub mod token;
 pub mod window;
 
+pub use inside::run_inside;
+pub use outside::run_outside;
 pub use route::run_route;
-pub fn run_outside(_: plan::OutsidePlan, _: report::Report) -> report::Exit { report::Exit::Done }
-pub fn run_inside(_: plan::InsidePlan, _: report::Report) -> report::Exit { report::Exit::Done }

@@ -102,8 +102,17 @@ pub const PASS_OVER_MAX: Duration = Duration::from_secs(30);
 pub const DESCRIPTORS_SPARE: usize = 64;
 
 const _: () = {
-    assert!(DATA_BYTES_MAX < 1 << 24, "the length of a frame has 24 bits");
-    assert!(PIPE_BYTES <= DATA_BYTES_MAX, "what a full pipe of whole pages announces fits in one frame");
-    assert!(CONTROL_BYTES_MAX + FRAME_HEADER_BYTES <= LINK_READ_BYTES, "a control frame can be read whole");
+    assert!(
+        DATA_BYTES_MAX < 1 << 24,
+        "the length of a frame has 24 bits"
+    );
+    assert!(
+        PIPE_BYTES <= DATA_BYTES_MAX,
+        "what a full pipe of whole pages announces fits in one frame"
+    );
+    assert!(
+        CONTROL_BYTES_MAX + FRAME_HEADER_BYTES <= LINK_READ_BYTES,
+        "a control frame can be read whole"
+    );
     assert!(LINK_READ_BYTES <= COPY_BYTES, "one buffer serves both");
 };

@@ -7,6 +7,8 @@
 use std::io;
 use std::time::Instant;
 
+use mio::Registry;
+
 use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, WINDOW_PROBES_MAX};
 use crate::linux::splice::Pipe;
 use crate::linux::tcp_info::{tcp_info, unread_bytes};
@@ -45,7 +47,13 @@ pub enum News {
 impl LinkEnd {
     /// A connected socket with the protocol at its start.
     pub fn new(end: End, protocol: Link) -> Self {
-        Self { end, protocol, kept: None, unsent: Vec::new(), leftover: InFlight::Nothing }
+        Self {
+            end,
+            protocol,
+            kept: None,
+            unsent: Vec::new(),
+            leftover: InFlight::Nothing,
+        }
     }
 
     /// Before the link is read in this turn.
@@ -58,12 +66,14 @@ impl LinkEnd {
         self.kept = tackle.buffers.window.save();
     }
 
-    /// Reads on where no session takes payload: until there is news, or nothing more.
+    /// Reads on where no session takes payload, which is dropped: until there is news, or nothing more.
     pub fn read(&mut self, tackle: &mut Tackle) -> Option<News> {
-        match self.take(&mut tackle.buffers, false, tackle.now) {
-            Took::News(news) => Some(news),
-            // Payload is only taken off for a session; that of one that is over is dropped on the way.
-            _ => None,
+        loop {
+            match self.take(&mut tackle.buffers, false, tackle.now) {
+                Took::News(news) => return Some(news),
+                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
+                Took::Bytes(_) | Took::Bulk => {}
+            }
         }
     }
 
@@ -110,9 +120,18 @@ impl LinkEnd {
         std::mem::take(&mut self.leftover).release(&mut tackle.pipes);
     }
 
+    /// Closes the link. What was not sent is lost, and the peer is told by a reset unless both halves are shut.
+    pub fn close(self, registry: &Registry) {
+        if !self.end.is_socket() {
+            self.end.deregister(registry);
+        }
+    }
+
     /// Whether everything that was to be sent is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.unsent.is_empty() && matches!(self.leftover, InFlight::Nothing) && !self.protocol.has_pending()
+        self.unsent.is_empty()
+            && matches!(self.leftover, InFlight::Nothing)
+            && !self.protocol.has_pending()
     }
 
     /// What has passed; silence that the kernel can explain is not told.
@@ -129,13 +148,16 @@ impl LinkEnd {
     /// Unread bytes, or data received a moment ago: this process was stopped, not the peer.
     fn is_alive_though_silent(&self) -> bool {
         let limit = self.protocol.silence_max();
-        unread_bytes(self.end.as_fd()).is_ok_and(|count| count > 0) || tcp_info(self.end.as_fd()).is_ok_and(|info| info.since_data < limit)
+        unread_bytes(self.end.as_fd()).is_ok_and(|count| count > 0)
+            || tcp_info(self.end.as_fd()).is_ok_and(|info| info.since_data < limit)
     }
 
     /// The peer's host answers neither segments nor window probes.
     fn is_lost_though_stalled(&self) -> bool {
         let limit = self.protocol.silence_max();
-        tcp_info(self.end.as_fd()).is_ok_and(|info| (info.unacknowledged > 0 && info.since_ack >= limit) || info.probes > WINDOW_PROBES_MAX)
+        tcp_info(self.end.as_fd()).is_ok_and(|info| {
+            (info.unacknowledged > 0 && info.since_ack >= limit) || info.probes > WINDOW_PROBES_MAX
+        })
     }
 
     /// Sends what the socket did not take before; fails with `WouldBlock` while any is left.
@@ -163,7 +185,9 @@ impl LinkEnd {
                         self.leftover = InFlight::Nothing;
                         return Ok(());
                     }
-                    let count = self.end.send(&[], &bytes[*at..][..left.min(bytes.len() - *at)], false)?;
+                    let count =
+                        self.end
+                            .send(&[], &bytes[*at..][..left.min(bytes.len() - *at)], false)?;
                     *at += count;
                     count
                 }
@@ -189,7 +213,11 @@ impl LinkEnd {
         match head.get(sent..) {
             Some(unsent) => {
                 self.unsent.extend_from_slice(unsent);
-                if unsent.is_empty() { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) }
+                if unsent.is_empty() {
+                    Ok(0)
+                } else {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
             }
             None => Ok(sent - head.len()),
         }
@@ -221,7 +249,9 @@ impl Source for LinkEnd {
 
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, now: Instant) -> io::Result<usize> {
         let count = self.end.splice_in(pipe, max)?;
-        self.protocol.payload_taken(count as u32, now).map_err(io::Error::other)?;
+        self.protocol
+            .payload_taken(count as u32, now)
+            .map_err(io::Error::other)?;
         Ok(count)
     }
 
@@ -248,7 +278,9 @@ impl Source for LinkEnd {
                     Ok((count, event)) => {
                         window.advance(count);
                         match event {
-                            Event::Payload if self.spliceable(buffers, bulk).is_some() => return Took::Bulk,
+                            Event::Payload if self.spliceable(buffers, bulk).is_some() => {
+                                return Took::Bulk;
+                            }
                             Event::Payload | Event::Handled => continue,
                             event => return Took::News(News::Frame(event)),
                         }
@@ -257,7 +289,11 @@ impl Source for LinkEnd {
                 }
             }
             // In bulk a header is read by itself, so that all of its payload can be spliced.
-            let wanted = if bulk && left == 0 && unused == 0 { FRAME_HEADER_BYTES } else { usize::MAX };
+            let wanted = if bulk && left == 0 && unused == 0 {
+                FRAME_HEADER_BYTES
+            } else {
+                usize::MAX
+            };
             match self.end.recv(window.room(wanted)) {
                 Ok(0) => return Took::News(News::Eof),
                 Ok(count) => window.grow(count),
@@ -281,7 +317,11 @@ impl Sink for LinkEnd {
         let count = self.announce(bytes.len(), head, now)?;
         let sent = self.send_head(head, &bytes[..count], false)?;
         self.protocol.payload_sent(sent as u32, now);
-        if sent == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sent) }
+        if sent == 0 {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(sent)
+        }
     }
 
     fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {

@@ -56,13 +56,45 @@ pub enum Accept {
 
 impl Listeners {
     /// Binds the point, which is neither stdio nor connected; it listens from [`Listeners::open_all`] on.
-    pub fn bind(&mut self, point: &ListenPoint, family: Family, purpose: Purpose) -> Result<Vec<ListenerId>, String> {
-        let unable = |error: io::Error| format!("unable to bind to {}: {}", point.at, report::reason(&error));
+    pub fn bind(
+        &mut self,
+        point: &ListenPoint,
+        family: Family,
+        purpose: Purpose,
+    ) -> Result<Vec<ListenerId>, String> {
+        let unable = |error: io::Error| {
+            format!("unable to bind to {}: {}", point.at, report::reason(&error))
+        };
         let listeners = bind(&point.at, family, purpose).map_err(unable)?;
         let first = self.all.len() as u32;
-        let places = listeners.into_iter().map(|listener| Place { word: point.word.clone(), listener: Some(listener), queued: false });
+        let places = listeners.into_iter().map(|listener| Place {
+            word: point.word.clone(),
+            listener: Some(listener),
+            queued: false,
+        });
         self.all.extend(places);
         Ok((first..self.all.len() as u32).map(ListenerId).collect())
+    }
+
+    /// Binds a point whose listener will be stopped and started again, and keeps its port meanwhile.
+    pub fn bind_to_reopen(
+        &mut self,
+        point: &ListenPoint,
+        family: Family,
+        purpose: Purpose,
+    ) -> Result<Vec<ListenerId>, String> {
+        let ids = self.bind(point, family, purpose)?;
+        for id in &ids {
+            let place = &mut self.all[id.0 as usize];
+            if let Some(listener) = place.listener.take() {
+                let pinned = listener.pinned(purpose);
+                let unable = |error: io::Error| {
+                    format!("unable to bind to {}: {}", point.at, report::reason(&error))
+                };
+                place.listener = Some(pinned.map_err(unable)?);
+            }
+        }
+        Ok(ids)
     }
 
     /// Makes every listener but those of `later` accept connections.
@@ -70,10 +102,23 @@ impl Listeners {
         for at in 0..self.all.len() as u32 {
             let id = ListenerId(at);
             let place = &mut self.all[at as usize];
-            let Some(listener) = &mut place.listener else { continue };
-            let open = if later.contains(&id) { Ok(()) } else { listener.listen(BACKLOG) };
-            let result = open.and_then(|()| listener.register(registry, token(Source::Listener(at))));
-            result.map_err(|error| format!("unable to listen on {}: {}", place.word, report::reason(&error)))?;
+            let Some(listener) = &mut place.listener else {
+                continue;
+            };
+            let open = if later.contains(&id) {
+                Ok(())
+            } else {
+                listener.listen(BACKLOG)
+            };
+            let result =
+                open.and_then(|()| listener.register(registry, token(Source::Listener(at))));
+            result.map_err(|error| {
+                format!(
+                    "unable to listen on {}: {}",
+                    place.word,
+                    report::reason(&error)
+                )
+            })?;
             // An inherited listener may have connections already.
             self.wake(id);
         }
@@ -82,7 +127,9 @@ impl Listeners {
 
     /// The words and addresses, as `--print-address` shows them.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, io::Result<String>)> {
-        self.all.iter().filter_map(|place| Some((place.word.as_str(), place.listener.as_ref()?.address())))
+        self.all
+            .iter()
+            .filter_map(|place| Some((place.word.as_str(), place.listener.as_ref()?.address())))
     }
 
     /// The listener, while it is open.
@@ -98,7 +145,11 @@ impl Listeners {
     /// Closes these for good.
     pub fn close(&mut self, ids: &[ListenerId], registry: &Registry) {
         for id in ids {
-            if let Some(mut listener) = self.all.get_mut(id.0 as usize).and_then(|place| place.listener.take()) {
+            if let Some(mut listener) = self
+                .all
+                .get_mut(id.0 as usize)
+                .and_then(|place| place.listener.take())
+            {
                 listener.deregister(registry);
             }
         }
@@ -133,14 +184,18 @@ impl Listeners {
     /// Accepts one connection.
     pub fn accept(&mut self, id: ListenerId) -> Accept {
         loop {
-            let Some(listener) = self.get(id) else { return Accept::Empty };
+            let Some(listener) = self.get(id) else {
+                return Accept::Empty;
+            };
             match listener.accept() {
                 Ok(accepted) => {
                     self.pause = None;
                     return Accept::One(Box::new(accepted));
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => return Accept::Exhausted(error),
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        return Accept::Exhausted(error);
+                    }
                     Some(libc::EAGAIN | libc::EINVAL) => return Accept::Empty,
                     // What accept(2) passes on from the connection itself: it is gone, the next one may be fine.
                     _ => {}
@@ -154,16 +209,26 @@ impl Listeners {
         let length = match &self.pause {
             Some(pause) => (pause.length * 2).min(ACCEPT_PAUSE_MAX),
             None => {
-                report.warning(format_args!("unable to accept, trying again: {}", report::reason(error)));
+                report.warning(format_args!(
+                    "unable to accept, trying again: {}",
+                    report::reason(error)
+                ));
                 ACCEPT_PAUSE_MIN
             }
         };
-        self.pause = Some(Pause { until: now + length, length });
+        self.pause = Some(Pause {
+            until: now + length,
+            length,
+        });
     }
 
     /// When accepting goes on.
     pub fn paused_until(&self) -> Option<Instant> {
-        if self.ready.is_empty() { None } else { self.pause.as_ref().map(|pause| pause.until) }
+        if self.ready.is_empty() {
+            None
+        } else {
+            self.pause.as_ref().map(|pause| pause.until)
+        }
     }
 }
 
@@ -171,7 +236,9 @@ impl Listeners {
 pub fn is_connection(at: &ListenAt) -> bool {
     match at {
         ListenAt::Stdio => true,
-        ListenAt::Fd { read, write } => read != write || !crate::plan::is_listening(*read).unwrap_or(false),
+        ListenAt::Fd { read, write } => {
+            read != write || !crate::plan::is_listening(*read).unwrap_or(false)
+        }
         ListenAt::Tcp { .. } | ListenAt::Unix(_) => false,
     }
 }

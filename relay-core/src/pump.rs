@@ -52,7 +52,10 @@ impl Tackle {
     pub fn new(pipes_max: usize, now: Instant) -> Self {
         Self {
             now,
-            buffers: Buffers { copy: vec![0; COPY_BYTES].into(), window: Window::default() },
+            buffers: Buffers {
+                copy: vec![0; COPY_BYTES].into(),
+                window: Window::default(),
+            },
             head: Vec::new(),
             pipes: PipePool::new(pipes_max),
             counters: Counters::default(),
@@ -72,7 +75,12 @@ pub trait Source {
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, now: Instant) -> io::Result<usize>;
 
     /// Takes bytes by reading.
-    fn take<'b>(&mut self, buffers: &'b mut Buffers, bulk: bool, now: Instant) -> Took<'b, Self::News>;
+    fn take<'b>(
+        &mut self,
+        buffers: &'b mut Buffers,
+        bulk: bool,
+        now: Instant,
+    ) -> Took<'b, Self::News>;
 
     /// What the end of file, seen by splice, means.
     fn ended(&self) -> Took<'static, Self::News>;
@@ -179,8 +187,25 @@ impl Direction {
 
     /// `first` is delivered before all else; `delivered` bytes were so already.
     pub fn with(first: Box<[u8]>, delivered: u64) -> Self {
-        let in_flight = if first.is_empty() { InFlight::Nothing } else { InFlight::Buffer(first, 0) };
-        Self { flow: Flow::Flowing, in_flight, way: Way::Copy, delivered }
+        let in_flight = if first.is_empty() {
+            InFlight::Nothing
+        } else {
+            InFlight::Buffer(first, 0)
+        };
+        Self {
+            flow: Flow::Flowing,
+            in_flight,
+            way: Way::Copy,
+            delivered,
+        }
+    }
+
+    /// All of it was delivered by other means: `delivered` bytes and the end of file.
+    pub fn finished(delivered: u64) -> Self {
+        Self {
+            flow: Flow::Finished,
+            ..Self::with(Box::default(), delivered)
+        }
     }
 
     /// How far it is.
@@ -219,7 +244,12 @@ impl Direction {
     }
 
     /// Moves bytes until one end blocks, the turn's share is used up, or there is something to say.
-    pub fn pump<S: Source>(&mut self, source: &mut S, sink: &mut impl Sink, tackle: &mut Tackle) -> Verdict<S::News> {
+    pub fn pump<S: Source>(
+        &mut self,
+        source: &mut S,
+        sink: &mut impl Sink,
+        tackle: &mut Tackle,
+    ) -> Verdict<S::News> {
         let share_ends = self.delivered + TURN_BYTES as u64;
         loop {
             match self.deliver(sink, tackle) {
@@ -277,8 +307,19 @@ impl Direction {
     }
 
     /// Takes what the source has, once.
-    fn take<S: Source>(&mut self, source: &mut S, sink: &mut impl Sink, tackle: &mut Tackle) -> Option<Verdict<S::News>> {
-        let Tackle { now, buffers, head, pipes, counters } = tackle;
+    fn take<S: Source>(
+        &mut self,
+        source: &mut S,
+        sink: &mut impl Sink,
+        tackle: &mut Tackle,
+    ) -> Option<Verdict<S::News>> {
+        let Tackle {
+            now,
+            buffers,
+            head,
+            pipes,
+            counters,
+        } = tackle;
         let bulk = self.way == Way::Splice && pipes.lends();
         let pipe = match source.spliceable(buffers, bulk) {
             Some(max) if self.way != Way::CopyOnly => pipes.borrow().map(|pipe| (pipe, max)),
@@ -287,7 +328,11 @@ impl Direction {
         let took = match pipe {
             Some((mut pipe, max)) => match source.splice_in(&mut pipe, max.min(PIPE_BYTES), *now) {
                 Ok(count) if count > 0 => {
-                    self.way = if count >= SPLICE_BYTES_MIN { Way::Splice } else { Way::Copy };
+                    self.way = if count >= SPLICE_BYTES_MIN {
+                        Way::Splice
+                    } else {
+                        Way::Copy
+                    };
                     self.in_flight = InFlight::Pipe(pipe);
                     return None;
                 }
@@ -309,7 +354,11 @@ impl Direction {
         match took {
             Took::Bytes(bytes) => {
                 if self.way != Way::CopyOnly {
-                    self.way = if bytes.len() >= BULK_BYTES_MIN { Way::Splice } else { Way::Copy };
+                    self.way = if bytes.len() >= BULK_BYTES_MIN {
+                        Way::Splice
+                    } else {
+                        Way::Copy
+                    };
                 }
                 let mut rest = bytes;
                 while !rest.is_empty() {
@@ -330,7 +379,9 @@ impl Direction {
             }
             Took::Bulk => None,
             Took::Blocked => Some(Verdict::Blocked),
-            Took::Eof if self.flow == Flow::LastBytes => Some(Verdict::SourceFailed(io::ErrorKind::ConnectionReset.into())),
+            Took::Eof if self.flow == Flow::LastBytes => {
+                Some(Verdict::SourceFailed(io::ErrorKind::ConnectionReset.into()))
+            }
             Took::Eof => {
                 self.flow = Flow::Draining;
                 None
@@ -399,7 +450,11 @@ impl Source for End {
 
     fn broke(&self, error: io::Error) -> Took<'static, Self::News> {
         // A terminal whose other side has closed.
-        if error.raw_os_error() == Some(libc::EIO) && !self.is_socket() { Took::Eof } else { Took::Failed(error) }
+        if error.raw_os_error() == Some(libc::EIO) && !self.is_socket() {
+            Took::Eof
+        } else {
+            Took::Failed(error)
+        }
     }
 }
 

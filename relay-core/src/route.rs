@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mio::event::Event;
 
-use crate::address::{ListenAt, Target, TargetAt};
+use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
 use crate::event_loop::{Context, Loop, Status, Tool, run};
@@ -24,7 +24,7 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
-    let mut parts = match Loop::new(plan.settings.clone(), report) {
+    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
         Ok(parts) => parts,
         Err(exit) => return exit,
     };
@@ -68,8 +68,6 @@ struct Way {
 enum Entry {
     Dialling(Box<Dialling>),
     Session(Session),
-    /// Between two stages, within one call.
-    Moving,
 }
 
 impl Route {
@@ -85,7 +83,10 @@ impl Route {
                 bind: settings.bind,
                 timeout: settings.connect_timeout,
             },
-            patience: Patience { idle: settings.idle_timeout, half_close: settings.half_close_timeout },
+            patience: Patience {
+                idle: settings.idle_timeout,
+                half_close: settings.half_close_timeout,
+            },
             ids: SessionIds::new(),
             sessions_max: context.settings.sessions_max,
             once: settings.once,
@@ -97,15 +98,25 @@ impl Route {
             let listeners = if is_connection(&point.at) {
                 Vec::new()
             } else {
-                context.listeners.bind(point, settings.family, Purpose::Session)?
+                context
+                    .listeners
+                    .bind(point, settings.family, Purpose::Session)?
             };
-            route.way_of.extend(listeners.iter().map(|_| route.ways.len()));
-            route.ways.push(Way { listeners, target: target.clone(), to: target.to_string().into() });
+            route
+                .way_of
+                .extend(listeners.iter().map(|_| route.ways.len()));
+            route.ways.push(Way {
+                listeners,
+                target: target.clone(),
+                to: target.to_string().into(),
+            });
         }
         context.listeners.open_all(&context.registry, &[])?;
         for (way, (point, _)) in plan.routes.iter().enumerate() {
             if is_connection(&point.at) {
-                let end = inherited_end(&point.at).map_err(|error| format!("unable to use {}: {}", point.word, report::reason(&error)))?;
+                let end = inherited::point(&point.at, Purpose::Session).map_err(|error| {
+                    format!("unable to use {}: {}", point.word, report::reason(&error))
+                })?;
                 route.begin(way, end, Peer::Inherited, context);
             }
         }
@@ -118,14 +129,24 @@ impl Route {
         let account = self.ids.account(peer, self.ways[way].to.clone(), now);
         let key = self.entries.next_key();
         if let Err(error) = left.register(&context.registry, key, Slot::LEFT) {
-            context.report.warning(format_args!("unable to serve {peer}: {}", report::reason(&error)));
+            context.report.warning(format_args!(
+                "unable to serve {peer}: {}",
+                report::reason(&error)
+            ));
             return;
         }
-        let entry = match &self.ways[way].target.at {
-            TargetAt::Stdio => join_inherited(left, inherited::stdio(Purpose::Session), account, key, context),
-            TargetAt::Fd { read, write } => join_inherited(left, inherited::connection(*read, *write, Purpose::Session), account, key, context),
-            at => {
-                let dial = Dial::start(at, self.manner, Slot::RIGHT, &mut context.resolver, Asker::Entry(key), now);
+        let at = &self.ways[way].target.at;
+        let entry = match inherited::target(at, Purpose::Session) {
+            Some(right) => join_inherited(left, right, account, key, context),
+            None => {
+                let dial = Dial::start(
+                    at,
+                    self.manner,
+                    Slot::RIGHT,
+                    &mut context.resolver,
+                    Asker::Entry(key),
+                    now,
+                );
                 Ok(Entry::Dialling(Dialling::new(left, dial, account)))
             }
         };
@@ -134,14 +155,52 @@ impl Route {
                 self.entries.insert(entry);
             }
             Err(error) => {
-                context.report.fatal(format_args!("unable to use {}: {}", self.ways[way].to, report::reason(&error)));
+                context.report.fatal(format_args!(
+                    "unable to use {}: {}",
+                    self.ways[way].to,
+                    report::reason(&error)
+                ));
                 self.outcome = Exit::Temporary;
             }
         }
     }
 
+    fn run_dialling(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Dialling(dialling)) = self.entries.take(key) else {
+            return;
+        };
+        match dialling.run(&context.registry, key, context.now()) {
+            DialProgress::Waiting(dialling) => {
+                self.entries.put_back(key, Entry::Dialling(dialling))
+            }
+            DialProgress::Joined(session) => {
+                self.entries.put_back(key, Entry::Session(session));
+                self.run_session(key, context);
+            }
+            DialProgress::Over(reason, dialling) => {
+                self.entries.remove(key);
+                self.finish(Entry::Dialling(dialling), &reason, context);
+            }
+        }
+    }
+
+    fn run_session(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Session(session)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match session.run(&self.patience, &mut context.tackle) {
+            Progress::Waiting => {}
+            Progress::Again => self.entries.wake(key),
+            Progress::Over(reason) => {
+                if let Some(entry) = self.entries.remove(key) {
+                    self.finish(entry, &reason, context);
+                }
+            }
+        }
+    }
+
     /// The session is over.
-    fn end(&mut self, reason: &CloseReason, context: &mut Context) {
+    fn finish(&mut self, entry: Entry, reason: &CloseReason, context: &mut Context) {
         let orderly = matches!(reason, CloseReason::Eof);
         self.outcome = if orderly { Exit::Done } else { Exit::Temporary };
         if let CloseReason::Unreached(why) = reason {
@@ -151,16 +210,12 @@ impl Route {
                 self.unreached.warning(&context.report, context.now(), why);
             }
         }
-    }
-
-    fn close_listeners(&self, context: &mut Context) {
-        for way in &self.ways {
-            context.listeners.close(&way.listeners, &context.registry);
-        }
-    }
-
-    fn finish(entry: Entry, reason: &CloseReason, context: &mut Context) {
-        let Context { tackle, report, registry, .. } = context;
+        let Context {
+            tackle,
+            report,
+            registry,
+            ..
+        } = context;
         match entry {
             Entry::Dialling(dialling) => {
                 let (left, account) = dialling.into_left();
@@ -168,7 +223,12 @@ impl Route {
                 close_end(left, reason, registry);
             }
             Entry::Session(session) => session.close(reason, report, registry, tackle),
-            Entry::Moving => {}
+        }
+    }
+
+    fn close_listeners(&self, context: &mut Context) {
+        for way in &self.ways {
+            context.listeners.close(&way.listeners, &context.registry);
         }
     }
 }
@@ -184,7 +244,6 @@ impl Tool for Route {
         match entry {
             Entry::Dialling(dialling) => dialling.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
-            Entry::Moving => {}
         }
     }
 
@@ -210,35 +269,15 @@ impl Tool for Route {
     }
 
     fn run(&mut self, key: Key, context: &mut Context) {
-        let now = context.now();
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        if let Entry::Dialling(_) = entry {
-            let Entry::Dialling(dialling) = std::mem::replace(entry, Entry::Moving) else { return };
-            match dialling.run(&context.registry, key, now) {
-                DialProgress::Waiting(dialling) => *entry = Entry::Dialling(dialling),
-                DialProgress::Joined(session) => *entry = Entry::Session(session),
-                DialProgress::Over(reason, dialling) => {
-                    self.entries.remove(key);
-                    Self::finish(Entry::Dialling(dialling), &reason, context);
-                    self.end(&reason, context);
-                    return;
-                }
-            }
+        match self.entries.get_mut(key) {
+            Some(Entry::Dialling(_)) => self.run_dialling(key, context),
+            Some(Entry::Session(_)) => self.run_session(key, context),
+            None => {}
         }
-        if let Entry::Session(session) = entry {
-            match session.run(&self.patience, &mut context.tackle) {
-                Progress::Waiting => {}
-                Progress::Again => self.entries.wake(key),
-                Progress::Over(reason) => {
-                    if let Some(entry) = self.entries.remove(key) {
-                        Self::finish(entry, &reason, context);
-                    }
-                    self.end(&reason, context);
-                    return;
-                }
-            }
-        }
-        let deadline = self.entries.get_mut(key).and_then(|entry| entry.deadline(&self.patience));
+        let deadline = self
+            .entries
+            .get_mut(key)
+            .and_then(|entry| entry.deadline(&self.patience));
         self.entries.arm(key, deadline);
     }
 
@@ -262,16 +301,16 @@ impl Tool for Route {
         let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(entry) = self.entries.remove(key) {
-                Self::finish(entry, &CloseReason::Shutdown, context);
+                self.finish(entry, &CloseReason::Shutdown, context);
             }
-        }
-        if self.once {
-            self.outcome = Exit::Temporary;
         }
     }
 
     fn status(&self) -> Status {
-        Status { sessions: self.entries.len(), more: String::new() }
+        Status {
+            sessions: self.entries.len(),
+            more: String::new(),
+        }
     }
 
     fn done(&self) -> Option<Exit> {
@@ -288,21 +327,23 @@ impl Entry {
         match self {
             Self::Dialling(dialling) => Some(dialling.deadline()),
             Self::Session(session) => session.deadline(patience),
-            Self::Moving => None,
         }
     }
 }
 
-/// The client that is already connected.
-fn inherited_end(at: &ListenAt) -> std::io::Result<End> {
-    match at {
-        ListenAt::Fd { read, write } => inherited::connection(*read, *write, Purpose::Session),
-        _ => inherited::stdio(Purpose::Session),
-    }
-}
-
-fn join_inherited(left: End, right: std::io::Result<End>, account: Account, key: Key, context: &mut Context) -> std::io::Result<Entry> {
+fn join_inherited(
+    left: End,
+    right: std::io::Result<End>,
+    account: Account,
+    key: Key,
+    context: &mut Context,
+) -> std::io::Result<Entry> {
     let mut right = right?;
     right.register(&context.registry, key, Slot::RIGHT)?;
-    Ok(Entry::Session(Session::new(left, right, account, context.now())))
+    Ok(Entry::Session(Session::new(
+        left,
+        right,
+        account,
+        context.now(),
+    )))
 }

@@ -100,7 +100,14 @@ pub struct Account {
 impl Session {
     /// Joins two connected ends.
     pub fn new(left: End, right: End, account: Account, now: Instant) -> Self {
-        Self { left, right, rightward: Direction::new(), leftward: Direction::new(), active: now, account }
+        Self {
+            left,
+            right,
+            rightward: Direction::new(),
+            leftward: Direction::new(),
+            active: now,
+            account,
+        }
     }
 
     /// Takes in what epoll says.
@@ -131,8 +138,18 @@ impl Session {
     /// Pumps the direction whose source is on `side`.
     fn pump(&mut self, side: Side, tackle: &mut Tackle) -> Progress {
         let (source, sink, direction, back) = match side {
-            Side::Left => (&mut self.left, &mut self.right, &mut self.rightward, &mut self.leftward),
-            Side::Right => (&mut self.right, &mut self.left, &mut self.leftward, &mut self.rightward),
+            Side::Left => (
+                &mut self.left,
+                &mut self.right,
+                &mut self.rightward,
+                &mut self.leftward,
+            ),
+            Side::Right => (
+                &mut self.right,
+                &mut self.left,
+                &mut self.leftward,
+                &mut self.rightward,
+            ),
         };
         let verdict = direction.pump(source, sink, tackle);
         if direction.flow() != Flow::Flowing {
@@ -143,7 +160,9 @@ impl Session {
             Verdict::Again => Progress::Again,
             Verdict::SourceFailed(error) => Progress::Over(CloseReason::Failed(side, error)),
             // What the failed end had sent before is still delivered.
-            Verdict::SinkFailed(error) if back.flow() == Flow::Finished => Progress::Over(CloseReason::Failed(side.other(), error)),
+            Verdict::SinkFailed(error) if back.flow() == Flow::Finished => {
+                Progress::Over(CloseReason::Failed(side.other(), error))
+            }
             Verdict::SinkFailed(_) => {
                 direction.abandon().release(&mut tackle.pipes);
                 back.expect_reset();
@@ -155,10 +174,15 @@ impl Session {
 
     /// Nothing moves: is it over?
     fn close_if_due(&self, patience: &Patience, now: Instant) -> Progress {
-        for (side, end, direction) in [(Side::Left, &self.left, &self.rightward), (Side::Right, &self.right, &self.leftward)] {
+        for (side, end, direction) in [
+            (Side::Left, &self.left, &self.rightward),
+            (Side::Right, &self.right, &self.leftward),
+        ] {
             // Its reset is behind bytes that nobody takes, or behind its end of file.
             if end.has_failed() && (direction.is_stalled() || direction.flow() == Flow::Finished) {
-                let error = end.take_error().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+                let error = end
+                    .take_error()
+                    .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
                 return Progress::Over(CloseReason::Failed(side, error));
             }
         }
@@ -177,7 +201,8 @@ impl Session {
     }
 
     fn silence_ends(&self, patience: &Patience) -> Option<(Instant, CloseReason)> {
-        let one_way = self.rightward.flow() == Flow::Finished || self.leftward.flow() == Flow::Finished;
+        let one_way =
+            self.rightward.flow() == Flow::Finished || self.leftward.flow() == Flow::Finished;
         patience.ends(self.active, one_way)
     }
 
@@ -198,8 +223,20 @@ impl Session {
     }
 
     /// The one way out: closes both ends as the reason asks for, and tells the log.
-    pub fn close(mut self, reason: &CloseReason, report: &Report, registry: &mio::Registry, tackle: &mut Tackle) {
-        self.account.tell(reason, self.rightward.delivered(), self.leftward.delivered(), report, tackle.now);
+    pub fn close(
+        mut self,
+        reason: &CloseReason,
+        report: &Report,
+        registry: &mio::Registry,
+        tackle: &mut Tackle,
+    ) {
+        self.account.tell(
+            reason,
+            self.rightward.delivered(),
+            self.leftward.delivered(),
+            report,
+            tackle.now,
+        );
         self.rightward.abandon().release(&mut tackle.pipes);
         self.leftward.abandon().release(&mut tackle.pipes);
         for end in [self.left, self.right] {
@@ -242,15 +279,27 @@ impl Progress {
 impl Patience {
     /// When a session that was last active then has been silent for too long; `one_way` if one of its directions has ended.
     pub fn ends(&self, active: Instant, one_way: bool) -> Option<(Instant, CloseReason)> {
-        let idle = self.idle.map(|idle| (active + idle, CloseReason::IdleTimeout));
+        let idle = self
+            .idle
+            .map(|idle| (active + idle, CloseReason::IdleTimeout));
         let half_close = one_way.then(|| (active + self.half_close, CloseReason::HalfCloseTimeout));
-        [idle, half_close].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        [idle, half_close]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(deadline, _)| *deadline)
     }
 }
 
 impl Account {
     /// The session's line in the log.
-    pub fn tell(&self, reason: &CloseReason, to_server: u64, to_client: u64, report: &Report, now: Instant) {
+    pub fn tell(
+        &self,
+        reason: &CloseReason,
+        to_server: u64,
+        to_client: u64,
+        report: &Report,
+        now: Instant,
+    ) {
         let first = self.closed_first.or(match reason {
             CloseReason::Failed(side, _) => Some(*side),
             _ => None,
@@ -270,6 +319,26 @@ impl Account {
             why: reason,
         });
     }
+}
+
+impl CloseReason {
+    /// What the other node is told.
+    pub fn abort_code(&self) -> AbortCode {
+        match self {
+            Self::IdleTimeout => AbortCode::IdleTimeout,
+            Self::HalfCloseTimeout => AbortCode::HalfCloseTimeout,
+            Self::Shutdown => AbortCode::Shutdown,
+            Self::Failed(_, error) if !is_reset(error) => AbortCode::Fault,
+            _ => AbortCode::Reset,
+        }
+    }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// As the log calls them.

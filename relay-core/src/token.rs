@@ -83,7 +83,13 @@ pub fn source(token: Token) -> Source {
         KIND_ENTRY => {
             let generation = (bits >> INDEX_BITS & ((1 << GENERATION_BITS) - 1)) as u32;
             let slot = (bits >> (INDEX_BITS + GENERATION_BITS) & ((1 << SLOT_BITS) - 1)) as u8;
-            Source::Entry(Key { index: low, generation }, Slot(slot))
+            Source::Entry(
+                Key {
+                    index: low,
+                    generation,
+                },
+                Slot(slot),
+            )
         }
         KIND_LISTENER => Source::Listener(low),
         _ if low == 0 => Source::Signals,

@@ -13,7 +13,11 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { bytes: vec![0; LINK_READ_BYTES].into(), start: 0, end: 0 }
+        Self {
+            bytes: vec![0; LINK_READ_BYTES].into(),
+            start: 0,
+            end: 0,
+        }
     }
 }
 

@@ -31,7 +31,9 @@ impl<K: Copy + Eq> IdleLinks<K> {
     /// The link is gone or busy; false if it was not idle.
     pub fn remove(&mut self, link: K) -> bool {
         // From the top: the link that a peer closes or uses is mostly a recent one.
-        let Some(at) = self.stack.iter().rposition(|&known| known == link) else { return false };
+        let Some(at) = self.stack.iter().rposition(|&known| known == link) else {
+            return false;
+        };
         self.stack.remove(at);
         true
     }

@@ -49,7 +49,9 @@ enum Lookup {
     /// Not asked, or the answer is too old.
     Stale,
     Asked,
-    Answered { at: Instant },
+    Answered {
+        at: Instant,
+    },
 }
 
 /// An address of LINK.
@@ -133,7 +135,14 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         for address in addresses {
             if !self.places.iter().any(|place| place.address == *address) {
                 let address = address.clone();
-                self.places.push(Place { address, listed: true, node: None, dials: 0, down: false, backoff: Backoff::default() });
+                self.places.push(Place {
+                    address,
+                    listed: true,
+                    node: None,
+                    dials: 0,
+                    down: false,
+                    backoff: Backoff::default(),
+                });
             }
         }
         self.forget();
@@ -142,20 +151,32 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
     /// LINK's name has no address, or nobody could be asked.
     pub fn lookup_failed(&mut self, now: Instant) {
         self.lookup = Lookup::Stale;
-        self.lookup_backoff.failed(self.policy.interval, &mut self.rng, now);
+        self.lookup_backoff
+            .failed(self.policy.interval, &mut self.rng, now);
     }
 
     /// The dial of `address` became an idle link to the node `id`; HELLO was answered within `round_trip`.
-    pub fn welcomed(&mut self, link: L, address: &A, id: NodeId, round_trip: Duration, now: Instant) {
+    pub fn welcomed(
+        &mut self,
+        link: L,
+        address: &A,
+        id: NodeId,
+        round_trip: Duration,
+        now: Instant,
+    ) {
         self.linked = true;
         if let Some(place) = self.dial_ended(address) {
             place.node = Some(id);
             place.down = false;
         }
-        let at = self.nodes.iter().position(|node| node.id == id).unwrap_or_else(|| {
-            self.nodes.push(Node::new(id, round_trip, now));
-            self.nodes.len() - 1
-        });
+        let at = self
+            .nodes
+            .iter()
+            .position(|node| node.id == id)
+            .unwrap_or_else(|| {
+                self.nodes.push(Node::new(id, round_trip, now));
+                self.nodes.len() - 1
+            });
         let node = &mut self.nodes[at];
         node.links += 1;
         node.round_trip = round_trip;
@@ -165,7 +186,12 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     /// The dial of `address` failed, or HELLO was not answered.
     pub fn dial_failed(&mut self, address: &A, now: Instant) {
-        let Self { policy, rng, places, .. } = self;
+        let Self {
+            policy,
+            rng,
+            places,
+            ..
+        } = self;
         if let Some(place) = places.iter_mut().find(|place| place.address == *address) {
             place.dials -= 1;
             place.down = true;
@@ -221,8 +247,16 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             returned = node.returning.contains(&link);
             node.returning.retain(|&known| known != link);
         }
-        let Self { policy, rng, places, .. } = self;
-        if let Some(place) = places.iter_mut().find(|place| place.address == *address && !returned) {
+        let Self {
+            policy,
+            rng,
+            places,
+            ..
+        } = self;
+        if let Some(place) = places
+            .iter_mut()
+            .find(|place| place.address == *address && !returned)
+        {
             if lived >= LINK_HEALTHY {
                 place.backoff.healthy();
             } else {
@@ -235,13 +269,20 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     /// Whoever waits for a back-off dials now.
     pub fn nudge(&mut self) {
-        self.places.iter_mut().for_each(|place| place.backoff.nudge());
+        self.places
+            .iter_mut()
+            .for_each(|place| place.backoff.nudge());
         self.lookup_backoff.nudge();
     }
 
     /// No more dials; all idle links go back, now and as they become idle.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether there is a link to the node.
+    pub fn knows(&self, id: NodeId) -> bool {
+        self.nodes.iter().any(|node| node.id == id)
     }
 
     /// Established links, and dials in flight.
@@ -251,7 +292,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     /// With `only_one`: every address was dialled, and none became a link.
     pub fn tried_in_vain(&self) -> bool {
-        let tried = !self.places.is_empty() && self.places.iter().all(|place| place.down && place.dials == 0);
+        let tried = !self.places.is_empty()
+            && self
+                .places
+                .iter()
+                .all(|place| place.down && place.dials == 0);
         self.policy.only_one && !self.linked && tried
     }
 
@@ -290,17 +335,30 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     /// When `next` has something to do though nothing happened.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let pauses = self.places.iter().filter_map(|place| place.backoff.paused_until(now));
+        let pauses = self
+            .places
+            .iter()
+            .filter_map(|place| place.backoff.paused_until(now));
         let lookup = self.lookup_backoff.paused_until(now);
-        let windows = self.nodes.iter().filter(|node| node.idle.len() > self.policy.idle_min).map(|node| node.surplus.window_ends);
+        let windows = self
+            .nodes
+            .iter()
+            .filter(|node| node.idle.len() > self.policy.idle_min)
+            .map(|node| node.surplus.window_ends);
         pauses.chain(lookup).chain(windows).min()
     }
 
     /// An idle link that is too many.
     fn next_return(&mut self, now: Instant) -> Option<L> {
-        let Self { nodes, policy, draining, .. } = self;
+        let Self {
+            nodes,
+            policy,
+            draining,
+            ..
+        } = self;
         nodes.iter_mut().find_map(|node| {
-            let too_many = *draining || (!policy.only_one && node.has_surplus(policy.idle_min, now));
+            let too_many =
+                *draining || (!policy.only_one && node.has_surplus(policy.idle_min, now));
             let link = too_many.then(|| node.idle.take_oldest()).flatten()?;
             node.returning.push(link);
             Some(link)
@@ -313,19 +371,34 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             let probes = place.dials == 0 && !self.policy.only_one;
             place.listed && place.backoff.paused_until(now).is_none() && (!place.down || probes)
         };
-        let unknown = self.places.iter().position(|place| ready(place) && place.dials == 0 && self.leads_nowhere(place));
+        let unknown = self
+            .places
+            .iter()
+            .position(|place| ready(place) && place.dials == 0 && self.leads_nowhere(place));
         unknown.or_else(|| {
             self.nodes.iter().find_map(|node| {
-                let dials: usize = self.places.iter().filter(|place| place.node == Some(node.id)).map(|place| place.dials).sum();
-                let short = node.idle.len() + dials < node.idle_wanted(self.policy.idle_min, now) && dials < LINK_DIALS_MAX;
-                short.then(|| self.places.iter().position(|place| place.node == Some(node.id) && ready(place)))?
+                let dials: usize = self
+                    .places
+                    .iter()
+                    .filter(|place| place.node == Some(node.id))
+                    .map(|place| place.dials)
+                    .sum();
+                let short = node.idle.len() + dials < node.idle_wanted(self.policy.idle_min, now)
+                    && dials < LINK_DIALS_MAX;
+                short.then(|| {
+                    self.places
+                        .iter()
+                        .position(|place| place.node == Some(node.id) && ready(place))
+                })?
             })
         })
     }
 
     /// No node is known behind the address, or that node has gone: a probe finds out.
     fn leads_nowhere(&self, place: &Place<A>) -> bool {
-        place.node.is_none_or(|id| !self.nodes.iter().any(|node| node.id == id))
+        place
+            .node
+            .is_none_or(|id| !self.nodes.iter().any(|node| node.id == id))
     }
 
     /// A failure asks for a new lookup, unless one is on its way.
@@ -340,7 +413,8 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.nodes.retain(|node| node.links > 0);
         let nodes = &self.nodes;
         let known = |id| nodes.iter().any(|node| Some(node.id) == id);
-        self.places.retain(|place| place.listed || place.dials > 0 || known(place.node));
+        self.places
+            .retain(|place| place.listed || place.dials > 0 || known(place.node));
     }
 
     fn dials(&self) -> usize {
@@ -348,7 +422,10 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
     }
 
     fn dial_ended(&mut self, address: &A) -> Option<&mut Place<A>> {
-        let place = self.places.iter_mut().find(|place| place.address == *address)?;
+        let place = self
+            .places
+            .iter_mut()
+            .find(|place| place.address == *address)?;
         place.dials -= 1;
         Some(place)
     }
@@ -366,16 +443,25 @@ impl<L: Copy + Eq> Node<L> {
             idle: IdleLinks::new(),
             returning: Vec::new(),
             want: 0,
-            arrivals: Arrivals { second: now, before: 0, current: 0 },
+            arrivals: Arrivals {
+                second: now,
+                before: 0,
+                current: 0,
+            },
             round_trip,
-            surplus: Surplus { window_ends: now + SURPLUS_WINDOW, idle_low: usize::MAX },
+            surplus: Surplus {
+                window_ends: now + SURPLUS_WINDOW,
+                idle_low: usize::MAX,
+            },
         }
     }
 
     /// With those for the clients that wait; but not more than would go back at once.
     fn idle_wanted(&self, idle_min: usize, now: Instant) -> usize {
         let target = self.idle_target(idle_min, now);
-        target.saturating_add(self.want).min(IDLE_LINKS_MAX.max(target))
+        target
+            .saturating_add(self.want)
+            .min(IDLE_LINKS_MAX.max(target))
     }
 
     /// Whether one idle link more is to go back.
@@ -401,7 +487,11 @@ impl Arrivals {
     fn count(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.second);
         if passed >= Duration::from_secs(1) {
-            self.before = if passed < Duration::from_secs(2) { self.current } else { 0 };
+            self.before = if passed < Duration::from_secs(2) {
+                self.current
+            } else {
+                0
+            };
             self.current = 0;
             self.second = now;
         }
@@ -432,7 +522,10 @@ impl Surplus {
             self.idle_low = self.idle_low.min(idle) - 1;
             return true;
         }
-        *self = Self { window_ends: now + SURPLUS_WINDOW, idle_low: idle };
+        *self = Self {
+            window_ends: now + SURPLUS_WINDOW,
+            idle_low: idle,
+        };
         false
     }
 }

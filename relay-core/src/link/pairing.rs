@@ -83,7 +83,7 @@ pub enum Decision<L, C> {
         /// Clients that wait for its services.
         count: u32,
     },
-    /// The client waited long enough.
+    /// The client waited long enough, or the last node that had not refused it is gone.
     GiveUp(C),
 }
 
@@ -98,24 +98,34 @@ pub struct Ticket {
 impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
     /// Without links and clients.
     pub fn new(wait_timeout: Duration) -> Self {
-        Self { wait_timeout, nodes: Vec::new(), turn: 0, waiting: VecDeque::new(), stirred: false }
+        Self {
+            wait_timeout,
+            nodes: Vec::new(),
+            turn: 0,
+            waiting: VecDeque::new(),
+            stirred: false,
+        }
     }
 
     /// A link of the node is idle for the first time; `serves` has an entry for each service.
     pub fn link_up(&mut self, link: L, id: NodeId, serves: &[bool]) {
         self.stirred = true;
-        let at = self.nodes.iter().position(|node| node.id == id).unwrap_or_else(|| {
-            self.nodes.push(Node {
-                id,
-                serves: serves.to_vec(),
-                links: Vec::new(),
-                idle: IdleLinks::new(),
-                recent: None,
-                told: Told::Nothing,
-                passed_over: PassedOver::default(),
+        let at = self
+            .nodes
+            .iter()
+            .position(|node| node.id == id)
+            .unwrap_or_else(|| {
+                self.nodes.push(Node {
+                    id,
+                    serves: serves.to_vec(),
+                    links: Vec::new(),
+                    idle: IdleLinks::new(),
+                    recent: None,
+                    told: Told::Nothing,
+                    passed_over: PassedOver::default(),
+                });
+                self.nodes.len() - 1
             });
-            self.nodes.len() - 1
-        });
         let node = &mut self.nodes[at];
         node.links.push(link);
         node.idle.put(link);
@@ -132,7 +142,9 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
     /// A link of the node is gone, or takes no more clients.
     pub fn link_lost(&mut self, link: L, id: NodeId) {
         self.stirred = true;
-        let Some(at) = self.nodes.iter().position(|node| node.id == id) else { return };
+        let Some(at) = self.nodes.iter().position(|node| node.id == id) else {
+            return;
+        };
         let node = &mut self.nodes[at];
         node.links.retain(|&known| known != link);
         node.idle.remove(link);
@@ -153,7 +165,12 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
     /// A client arrived.
     pub fn arrive(&mut self, client: C, service: usize, now: Instant) {
         self.stirred = true;
-        self.waiting.push_back(Waiting { client, service, deadline: now + self.wait_timeout, refused_by: Vec::new() });
+        self.waiting.push_back(Waiting {
+            client,
+            service,
+            deadline: now + self.wait_timeout,
+            refused_by: Vec::new(),
+        });
     }
 
     /// A client that waited is gone.
@@ -165,9 +182,23 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
     /// A client that was handed out gets another link, before all who came later. It keeps its deadline.
     pub fn again(&mut self, client: C, ticket: Ticket) {
         self.stirred = true;
-        let Ticket { service, deadline, refused_by } = ticket;
-        let place = self.waiting.partition_point(|waiting| waiting.deadline < deadline);
-        self.waiting.insert(place, Waiting { client, service, deadline, refused_by });
+        let Ticket {
+            service,
+            deadline,
+            refused_by,
+        } = ticket;
+        let place = self
+            .waiting
+            .partition_point(|waiting| waiting.deadline < deadline);
+        self.waiting.insert(
+            place,
+            Waiting {
+                client,
+                service,
+                deadline,
+                refused_by,
+            },
+        );
     }
 
     /// The node accepted: it is no longer passed over.
@@ -185,7 +216,9 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
             node.passed_over.refused(now);
         }
         ticket.refused_by.push(id);
-        self.nodes.iter().any(|node| node.serves[ticket.service] && !ticket.refused_by.contains(&node.id))
+        self.nodes
+            .iter()
+            .any(|node| node.can_serve(ticket.service, &ticket.refused_by))
     }
 
     /// How many clients wait.
@@ -200,19 +233,32 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// How many links the node has.
     pub fn links_of(&self, id: NodeId) -> usize {
-        self.nodes.iter().find(|node| node.id == id).map_or(0, |node| node.links.len())
+        self.nodes
+            .iter()
+            .find(|node| node.id == id)
+            .map_or(0, |node| node.links.len())
     }
 
     /// Takes all idle links out, for good: they are to be told BYE. Each is still to be reported by [`Pairing::link_lost`].
     pub fn drain_idle(&mut self) -> Vec<L> {
-        self.nodes.iter_mut().flat_map(|node| std::iter::from_fn(|| node.idle.take())).collect()
+        self.nodes
+            .iter_mut()
+            .flat_map(|node| std::iter::from_fn(|| node.idle.take()))
+            .collect()
     }
 
     /// The next thing to do, until there is none.
     pub fn next(&mut self, now: Instant) -> Option<Decision<L, C>> {
-        if self.waiting.front().is_some_and(|waiting| now >= waiting.deadline) {
+        if self
+            .waiting
+            .front()
+            .is_some_and(|waiting| now >= waiting.deadline)
+        {
             self.stirred = true;
-            return self.waiting.pop_front().map(|waiting| Decision::GiveUp(waiting.client));
+            return self
+                .waiting
+                .pop_front()
+                .map(|waiting| Decision::GiveUp(waiting.client));
         }
         for node in &mut self.nodes {
             self.stirred |= node.passed_over.lapse(now);
@@ -222,10 +268,33 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
         }
         if let Some((at, node)) = self.match_first() {
             let link = self.nodes[node].idle.take()?;
-            let Waiting { client, service, deadline, refused_by } = self.waiting.remove(at)?;
+            let Waiting {
+                client,
+                service,
+                deadline,
+                refused_by,
+            } = self.waiting.remove(at)?;
             self.nodes[node].recent = Some(link);
             self.turn = node + 1;
-            return Some(Decision::Open { client, link, ticket: Ticket { service, deadline, refused_by } });
+            return Some(Decision::Open {
+                client,
+                link,
+                ticket: Ticket {
+                    service,
+                    deadline,
+                    refused_by,
+                },
+            });
+        }
+        if let Some(at) = self
+            .waiting
+            .iter()
+            .position(|waiting| self.is_refused_by_all(waiting))
+        {
+            return self
+                .waiting
+                .remove(at)
+                .map(|waiting| Decision::GiveUp(waiting.client));
         }
         let want = self.next_want();
         self.stirred = want.is_some();
@@ -244,24 +313,50 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
         if self.nodes.iter().all(|node| node.idle.is_empty()) {
             return None;
         }
-        self.waiting.iter().enumerate().find_map(|(at, waiting)| Some((at, self.choose(waiting)?)))
+        self.waiting
+            .iter()
+            .enumerate()
+            .find_map(|(at, waiting)| Some((at, self.choose(waiting)?)))
     }
 
     fn choose(&self, waiting: &Waiting<C>) -> Option<usize> {
-        let can = |node: &&Node<L>| node.can_serve(waiting);
-        let all_passed_over = self.nodes.iter().filter(can).all(|node| node.passed_over.until.is_some());
+        let can = |node: &&Node<L>| node.can_serve(waiting.service, &waiting.refused_by);
+        let all_passed_over = self
+            .nodes
+            .iter()
+            .filter(can)
+            .all(|node| node.passed_over.until.is_some());
         let in_turn = (0..self.nodes.len()).map(|step| (self.turn + step) % self.nodes.len());
         in_turn.into_iter().find(|&at| {
             let node = &self.nodes[at];
-            node.can_serve(waiting) && !node.idle.is_empty() && (all_passed_over || node.passed_over.until.is_none())
+            can(&node)
+                && !node.idle.is_empty()
+                && (all_passed_over || node.passed_over.until.is_none())
         })
+    }
+
+    /// The client has been sent away, and nobody is left to ask. One that nobody has refused waits for a node to come.
+    fn is_refused_by_all(&self, waiting: &Waiting<C>) -> bool {
+        let Waiting {
+            service,
+            refused_by,
+            ..
+        } = waiting;
+        !refused_by.is_empty()
+            && !self
+                .nodes
+                .iter()
+                .any(|node| node.can_serve(*service, refused_by))
     }
 
     /// A node that does not know how many clients wait for it now.
     fn next_want(&mut self) -> Option<Decision<L, C>> {
         let waiting = &self.waiting;
         self.nodes.iter_mut().find_map(|node| {
-            let count = waiting.iter().filter(|waiting| node.can_serve(waiting)).count() as u32;
+            let count = waiting
+                .iter()
+                .filter(|waiting| node.can_serve(waiting.service, &waiting.refused_by))
+                .count() as u32;
             let link = node.recent?;
             node.told.differs_from(count).then(|| {
                 node.told = Told::Count(count, link);
@@ -276,8 +371,8 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 }
 
 impl<L> Node<L> {
-    fn can_serve<C>(&self, waiting: &Waiting<C>) -> bool {
-        self.serves[waiting.service] && !waiting.refused_by.contains(&self.id)
+    fn can_serve(&self, service: usize, refused_by: &[NodeId]) -> bool {
+        self.serves[service] && !refused_by.contains(&self.id)
     }
 }
 

@@ -29,7 +29,12 @@ impl Signals {
     /// Blocks the signals that are not ignored already, as nohup(1) does with HUP.
     pub fn new() -> io::Result<Self> {
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+        ] {
             if !is_ignored(signal)? {
                 set.add(signal);
             }
@@ -38,7 +43,11 @@ impl Signals {
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         // A momentary route dies with its terminal.
         let has_terminal = std::fs::File::open("/dev/tty").is_ok();
-        let hangup = if has_terminal { Request::Terminate } else { Request::Reload };
+        let hangup = if has_terminal {
+            Request::Terminate
+        } else {
+            Request::Reload
+        };
         Ok(Self { fd, hangup })
     }
 
@@ -67,7 +76,10 @@ impl AsFd for Signals {
     }
 }
 
-#[allow(unsafe_code, reason = "sigaction(2) has no safe wrapper that only reads")]
+#[allow(
+    unsafe_code,
+    reason = "sigaction(2) has no safe wrapper that only reads"
+)]
 fn is_ignored(signal: Signal) -> io::Result<bool> {
     let mut action: std::mem::MaybeUninit<libc::sigaction> = std::mem::MaybeUninit::uninit();
     // SAFETY: with a null new action nothing is changed, and the kernel fills in `action`, which outlives the call.

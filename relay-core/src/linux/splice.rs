@@ -70,7 +70,11 @@ pub struct PipePool {
 impl PipePool {
     /// A pool that lends at most `lent_max` pipes at once; 0 where nothing is to be spliced.
     pub fn new(lent_max: usize) -> Self {
-        Self { kept: Vec::new(), lent: 0, lent_max }
+        Self {
+            kept: Vec::new(),
+            lent: 0,
+            lent_max,
+        }
     }
 
     /// Whether a pipe can be borrowed, as far as is known.
@@ -100,6 +104,10 @@ impl PipePool {
         let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         // A user without privileges has 64 MiB of pipes in all; beyond that a pipe of the default size does as well.
         let _ = fcntl(write.as_fd(), FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
-        Ok(Pipe { read, write, held: 0 })
+        Ok(Pipe {
+            read,
+            write,
+            held: 0,
+        })
     }
 }

@@ -10,7 +10,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::limits::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX};
+use crate::limits::{
+    CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX,
+};
 
 /// What HELLO starts with, so that a stranger's bytes are not taken for a node.
 pub const MAGIC: [u8; 8] = *b"\xf0relay1\n";
@@ -276,7 +278,10 @@ codes! {
 impl Frame {
     /// Reads the payload of a control frame.
     pub fn parse(kind: Kind, payload: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader { kind, rest: payload };
+        let mut reader = Reader {
+            kind,
+            rest: payload,
+        };
         let frame = match kind {
             Kind::Hello => Self::Hello(Hello::parse(&mut reader)?),
             Kind::Welcome => Self::Welcome(Welcome::parse(&mut reader)?),
@@ -295,13 +300,23 @@ impl Frame {
             }
             Kind::Error => Self::Error(ErrorCode::from_byte(reader.u8()?), reader.text()),
         };
-        if reader.rest.is_empty() { Ok(frame) } else { Err(Malformed::Length(kind)) }
+        if reader.rest.is_empty() {
+            Ok(frame)
+        } else {
+            Err(Malformed::Length(kind))
+        }
     }
 
     /// Appends the whole frame, header included.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(&Header { kind: self.kind(), length: 0 }.bytes());
+        out.extend_from_slice(
+            &Header {
+                kind: self.kind(),
+                length: 0,
+            }
+            .bytes(),
+        );
         match self {
             Self::Hello(hello) => hello.encode(out),
             Self::Welcome(welcome) => welcome.encode(out),
@@ -318,7 +333,13 @@ impl Frame {
         }
         let length = (out.len() - start - FRAME_HEADER_BYTES) as u32;
         debug_assert!(length as usize <= CONTROL_BYTES_MAX);
-        out[start..start + FRAME_HEADER_BYTES].copy_from_slice(&Header { kind: self.kind(), length }.bytes());
+        out[start..start + FRAME_HEADER_BYTES].copy_from_slice(
+            &Header {
+                kind: self.kind(),
+                length,
+            }
+            .bytes(),
+        );
     }
 
     fn kind(&self) -> Kind {
@@ -355,13 +376,22 @@ impl Hello {
         for _ in 0..count {
             let name = reader.service()?;
             let width = reader.u16()?;
-            if width == 0 || services.iter().any(|known: &ServiceWidth| known.name == name) {
+            if width == 0
+                || services
+                    .iter()
+                    .any(|known: &ServiceWidth| known.name == name)
+            {
                 return Err(Malformed::Service);
             }
             services.push(ServiceWidth { name, width });
         }
         reader.skip_tlvs()?;
-        Ok(Self { versions, node, heartbeat, services })
+        Ok(Self {
+            versions,
+            node,
+            heartbeat,
+            services,
+        })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -384,7 +414,11 @@ impl Welcome {
         let node = NodeId(reader.array()?);
         let heartbeat = Duration::from_millis(reader.u32()?.into());
         reader.skip_tlvs()?;
-        Ok(Self { version, node, heartbeat })
+        Ok(Self {
+            version,
+            node,
+            heartbeat,
+        })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -407,10 +441,19 @@ impl Open {
         let session = SessionId(reader.array()?);
         let family = reader.u8()?;
         let length = usize::from(reader.u16()?);
-        let mut addresses = Reader { kind: Kind::Open, rest: reader.take(length)? };
+        let mut addresses = Reader {
+            kind: Kind::Open,
+            rest: reader.take(length)?,
+        };
         let hosts: Option<(IpAddr, IpAddr)> = match family {
-            TCP4 => Some((Ipv4Addr::from(addresses.array()?).into(), Ipv4Addr::from(addresses.array()?).into())),
-            TCP6 => Some((Ipv6Addr::from(addresses.array()?).into(), Ipv6Addr::from(addresses.array()?).into())),
+            TCP4 => Some((
+                Ipv4Addr::from(addresses.array()?).into(),
+                Ipv4Addr::from(addresses.array()?).into(),
+            )),
+            TCP6 => Some((
+                Ipv6Addr::from(addresses.array()?).into(),
+                Ipv6Addr::from(addresses.array()?).into(),
+            )),
             _ => None,
         };
         let (client, local) = match hosts {
@@ -421,7 +464,14 @@ impl Open {
             None => (None, None),
         };
         reader.skip_tlvs()?;
-        Ok(Self { number, service, index, session, client, local })
+        Ok(Self {
+            number,
+            service,
+            index,
+            session,
+            client,
+            local,
+        })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -471,7 +521,10 @@ fn encode_reason(code: u8, text: &str, out: &mut Vec<u8>) {
 
 /// The longest start of `text`, of at most `max` bytes, that ends between two characters.
 fn whole_characters(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0);
     &text[..end]
 }
 
@@ -487,13 +540,19 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed::Length(self.kind))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Malformed::Length(self.kind))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(Malformed::Length(self.kind))?;
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(Malformed::Length(self.kind))?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -513,7 +572,10 @@ impl<'a> Reader<'a> {
     fn service(&mut self) -> Result<String, Malformed> {
         let length = usize::from(self.u8()?);
         let name = self.take(length)?;
-        let fits = length <= 32 && name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let fits = length <= 32
+            && name
+                .iter()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !fits {
             return Err(Malformed::Service);
         }
@@ -590,7 +652,9 @@ pub fn kind_name(kind: Kind) -> &'static str {
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -604,8 +668,12 @@ impl fmt::Debug for NodeId {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (process, count) = self.0.split_at(8);
-        process.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        let count = count.iter().fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
+        process
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        let count = count
+            .iter()
+            .fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
         write!(f, "-{count}")
     }
 }

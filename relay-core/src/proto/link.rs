@@ -20,10 +20,13 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::frame::{AbortCode, ErrorCode, Frame, Header, Hello, Kind, Malformed, NodeId, Open, RefusedCode, VERSION, Welcome, kind_name};
+use super::frame::{
+    AbortCode, ErrorCode, Frame, Header, Hello, Kind, Malformed, NodeId, Open, RefusedCode,
+    VERSION, Welcome, kind_name,
+};
 use crate::limits::{
-    ABORT_DROPPED_BYTES_MAX, ABORT_TIMEOUT, DATA_BYTES_MAX, FRAME_HEADER_BYTES, HANDSHAKE_TIMEOUT, HEARTBEAT_MAX,
-    HEARTBEAT_MIN, LINK_WARM,
+    ABORT_DROPPED_BYTES_MAX, ABORT_TIMEOUT, DATA_BYTES_MAX, FRAME_HEADER_BYTES, HANDSHAKE_TIMEOUT,
+    HEARTBEAT_MAX, HEARTBEAT_MIN, LINK_WARM,
 };
 
 /// One end of a link; see the module for the contract.
@@ -51,10 +54,17 @@ enum Role {
 
 #[derive(Debug)]
 enum Phase {
-    ExpectHello { deadline: Instant },
+    ExpectHello {
+        deadline: Instant,
+    },
     /// HELLO was read, and the caller has not yet answered it.
-    Introduced { deadline: Instant, heartbeat: Duration },
-    ExpectWelcome { deadline: Instant },
+    Introduced {
+        deadline: Instant,
+        heartbeat: Duration,
+    },
+    ExpectWelcome {
+        deadline: Instant,
+    },
     Idle,
     Session(Session),
     /// BYE was sent (outside) or read (inside): what is left is the end of file.
@@ -129,7 +139,9 @@ struct Liveness {
 enum Reading {
     Since(Instant),
     /// This side does not read: its consumer stalls. The kernel is asked at that time.
-    Stalled { check: Instant },
+    Stalled {
+        check: Instant,
+    },
 }
 
 /// What a frame says to the caller.
@@ -198,12 +210,21 @@ pub enum Fault {
 impl Link {
     /// The end of the node that accepts clients. Waits for HELLO.
     pub fn outside(heartbeat: Duration, now: Instant) -> Self {
-        Self::new(Role::Outside, Phase::ExpectHello { deadline: now + HANDSHAKE_TIMEOUT }, heartbeat, now)
+        Self::new(
+            Role::Outside,
+            Phase::ExpectHello {
+                deadline: now + HANDSHAKE_TIMEOUT,
+            },
+            heartbeat,
+            now,
+        )
     }
 
     /// The end of the node that dials servers. HELLO waits to be transmitted.
     pub fn inside(hello: Hello, now: Instant) -> Self {
-        let phase = Phase::ExpectWelcome { deadline: now + HANDSHAKE_TIMEOUT };
+        let phase = Phase::ExpectWelcome {
+            deadline: now + HANDSHAKE_TIMEOUT,
+        };
         let mut link = Self::new(Role::Inside, phase, hello.heartbeat, now);
         link.pending.greeting = Some(Box::new(Frame::Hello(hello)));
         link
@@ -274,11 +295,19 @@ impl Link {
             (Phase::Idle, Inside, Open | Want | Bye) => true,
             (Phase::Session(session), Inside, Data | End) => session.theirs == Flow::Open,
             (Phase::Session(_), Inside, Want) => true,
-            (Phase::Session(session), Outside, Data | End) => session.theirs == Flow::Open && session.answer == Answer::Opened,
-            (Phase::Session(session), Outside, Opened | Refused) => session.theirs == Flow::Open && session.answer != Answer::Opened,
+            (Phase::Session(session), Outside, Data | End) => {
+                session.theirs == Flow::Open && session.answer == Answer::Opened
+            }
+            (Phase::Session(session), Outside, Opened | Refused) => {
+                session.theirs == Flow::Open && session.answer != Answer::Opened
+            }
             _ => false,
         };
-        if expected { Ok(()) } else { Err(Fault::Unexpected(kind)) }
+        if expected {
+            Ok(())
+        } else {
+            Err(Fault::Unexpected(kind))
+        }
     }
 
     fn take(&mut self, frame: Frame, now: Instant) -> Result<Event, Fault> {
@@ -291,7 +320,10 @@ impl Link {
                     return Err(Fault::Version);
                 }
                 if let Phase::ExpectHello { deadline } = self.phase {
-                    self.phase = Phase::Introduced { deadline, heartbeat: hello.heartbeat };
+                    self.phase = Phase::Introduced {
+                        deadline,
+                        heartbeat: hello.heartbeat,
+                    };
                 }
                 Event::Hello(hello)
             }
@@ -326,7 +358,8 @@ impl Link {
                 Event::End
             }
             Frame::Abort(number, code) => {
-                let current = number == self.number && matches!(&self.phase, Phase::Session(session) if session.theirs != Flow::Aborted);
+                let current = number == self.number
+                    && matches!(&self.phase, Phase::Session(session) if session.theirs != Flow::Aborted);
                 if !current {
                     return Ok(Event::Handled);
                 }
@@ -357,7 +390,11 @@ impl Link {
     }
 
     fn pong(&mut self, number: u64) -> Event {
-        if !self.liveness.asked.is_some_and(|(asked, _)| number >= asked && number <= self.liveness.pings) {
+        if !self
+            .liveness
+            .asked
+            .is_some_and(|(asked, _)| number >= asked && number <= self.liveness.pings)
+        {
             return Event::Handled;
         }
         self.liveness.asked = None;
@@ -372,7 +409,9 @@ impl Link {
 
     /// An ABORT or REFUSED was read: the peer's direction is finished, and this side's with it.
     fn abandon_by_peer(&mut self, now: Instant) {
-        let Phase::Session(session) = &mut self.phase else { return };
+        let Phase::Session(session) = &mut self.phase else {
+            return;
+        };
         session.theirs = Flow::Aborted;
         session.abandoned.get_or_insert_with(|| Abandoned::new(now));
         if session.ours == Flow::Open {
@@ -388,7 +427,8 @@ impl Link {
 
     /// The payload that comes belongs to a session that is over: drop it.
     pub fn drops_payload(&self) -> bool {
-        matches!(&self.phase, Phase::Session(session) if session.abandoned.is_some()) || matches!(self.phase, Phase::Failed)
+        matches!(&self.phase, Phase::Session(session) if session.abandoned.is_some())
+            || matches!(self.phase, Phase::Failed)
     }
 
     /// `count` bytes of payload were taken off the link, at most [`Link::payload_left`].
@@ -396,7 +436,11 @@ impl Link {
         debug_assert!(count <= self.payload_left);
         self.payload_left -= count;
         self.liveness.heard = now;
-        if let Phase::Session(Session { abandoned: Some(abandoned), .. }) = &mut self.phase {
+        if let Phase::Session(Session {
+            abandoned: Some(abandoned),
+            ..
+        }) = &mut self.phase
+        {
             abandoned.dropped = abandoned.dropped.saturating_add(count);
             if abandoned.dropped > ABORT_DROPPED_BYTES_MAX {
                 return Err(Fault::Overrun);
@@ -415,11 +459,21 @@ impl Link {
 impl Link {
     /// Outside: answers HELLO; the link is idle from here.
     pub fn welcome(&mut self, node: NodeId) {
-        let Phase::Introduced { heartbeat, .. } = self.phase else { return };
-        let heartbeat = self.liveness.heartbeat.min(heartbeat).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
+        let Phase::Introduced { heartbeat, .. } = self.phase else {
+            return;
+        };
+        let heartbeat = self
+            .liveness
+            .heartbeat
+            .min(heartbeat)
+            .clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
         self.liveness.heartbeat = heartbeat;
         self.phase = Phase::Idle;
-        self.pending.greeting = Some(Box::new(Frame::Welcome(Welcome { version: VERSION, node, heartbeat })));
+        self.pending.greeting = Some(Box::new(Frame::Welcome(Welcome {
+            version: VERSION,
+            node,
+            heartbeat,
+        })));
     }
 
     /// Outside: the signal. `open.number` is filled in here. On a link that was not heard from lately a PING goes with it, and
@@ -433,7 +487,11 @@ impl Link {
         if !warm {
             self.probe(now);
         }
-        self.phase = Phase::Session(Session::new(if warm { Answer::Awaited } else { Answer::AwaitedCold }));
+        self.phase = Phase::Session(Session::new(if warm {
+            Answer::Awaited
+        } else {
+            Answer::AwaitedCold
+        }));
     }
 
     /// Inside: the server accepted.
@@ -469,7 +527,9 @@ impl Link {
 
     /// Resets the session, if it is not over.
     pub fn abort(&mut self, code: AbortCode, now: Instant) {
-        let Phase::Session(session) = &mut self.phase else { return };
+        let Phase::Session(session) = &mut self.phase else {
+            return;
+        };
         session.ours = match session.ours {
             Flow::Open => Flow::Aborted,
             Flow::Ended => Flow::EndedThenAborted,
@@ -509,12 +569,25 @@ impl Link {
     /// Gives the link up: ERROR is all that is still sent.
     pub fn fail(&mut self, code: ErrorCode, text: String) {
         self.phase = Phase::Failed;
-        self.pending = Pending { greeting: Some(Box::new(Frame::Error(code, text))), ..Pending::default() };
+        self.pending = Pending {
+            greeting: Some(Box::new(Frame::Error(code, text))),
+            ..Pending::default()
+        };
     }
 
     /// Whether [`Link::transmit`] would append something.
     pub fn has_pending(&self) -> bool {
-        let Pending { greeting, head, opened, end, abort, want, pong, ping, bye } = &self.pending;
+        let Pending {
+            greeting,
+            head,
+            opened,
+            end,
+            abort,
+            want,
+            pong,
+            ping,
+            bye,
+        } = &self.pending;
         self.announced_left == 0
             // WELCOME or ERROR comes first.
             && !matches!(self.phase, Phase::Introduced { .. })
@@ -527,7 +600,17 @@ impl Link {
             return;
         }
         self.liveness.sent = now;
-        let Pending { greeting, head, opened, end, abort, want, pong, ping, bye } = std::mem::take(&mut self.pending);
+        let Pending {
+            greeting,
+            head,
+            opened,
+            end,
+            abort,
+            want,
+            pong,
+            ping,
+            bye,
+        } = std::mem::take(&mut self.pending);
         for frame in [greeting, head].into_iter().flatten() {
             frame.encode(out);
         }
@@ -569,7 +652,13 @@ impl Link {
         debug_assert!(self.may_send_payload() && count > 0);
         self.transmit(out, now);
         let length = count.min(DATA_BYTES_MAX) as u32;
-        out.extend_from_slice(&Header { kind: Kind::Data, length }.bytes());
+        out.extend_from_slice(
+            &Header {
+                kind: Kind::Data,
+                length,
+            }
+            .bytes(),
+        );
         self.announced_left = length;
         self.liveness.sent = now;
         length
@@ -592,9 +681,17 @@ impl Link {
 impl Link {
     /// True once, when the session is over and all of it is sent: the link is idle.
     pub fn settle(&mut self) -> bool {
-        let Phase::Session(session) = &self.phase else { return false };
+        let Phase::Session(session) = &self.phase else {
+            return false;
+        };
         let over = session.ours != Flow::Open && session.theirs != Flow::Open;
-        let Pending { head, opened, end, abort, .. } = &mut self.pending;
+        let Pending {
+            head,
+            opened,
+            end,
+            abort,
+            ..
+        } = &mut self.pending;
         if over && session.ours == Flow::EndedThenAborted && !*end {
             // For the peer, whose direction is finished, our END ended the session. It would ignore the ABORT, and the next
             // frame may be its OPEN.
@@ -626,13 +723,20 @@ impl Link {
 
     /// The handshake is not done.
     pub fn is_handshaking(&self) -> bool {
-        matches!(self.phase, Phase::ExpectHello { .. } | Phase::Introduced { .. } | Phase::ExpectWelcome { .. })
+        matches!(
+            self.phase,
+            Phase::ExpectHello { .. } | Phase::Introduced { .. } | Phase::ExpectWelcome { .. }
+        )
     }
 
     /// Whether this side reads the link. Where its consumer stalls, the peer's silence proves nothing.
     pub fn set_reading(&mut self, reading: bool, now: Instant) {
         match (self.liveness.reading, reading) {
-            (Reading::Since(_), false) => self.liveness.reading = Reading::Stalled { check: now + self.liveness.silence_max() },
+            (Reading::Since(_), false) => {
+                self.liveness.reading = Reading::Stalled {
+                    check: now + self.liveness.silence_max(),
+                }
+            }
             (Reading::Stalled { .. }, true) => self.liveness.reading = Reading::Since(now),
             _ => {}
         }
@@ -651,28 +755,45 @@ impl Link {
     /// When [`Link::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = match &self.phase {
-            Phase::ExpectHello { deadline } | Phase::Introduced { deadline, .. } | Phase::ExpectWelcome { deadline } => {
+            Phase::ExpectHello { deadline }
+            | Phase::Introduced { deadline, .. }
+            | Phase::ExpectWelcome { deadline } => {
                 return Some(*deadline);
             }
             Phase::Failed => return None,
-            Phase::Session(Session { abandoned: Some(abandoned), .. }) => Some(abandoned.deadline),
+            Phase::Session(Session {
+                abandoned: Some(abandoned),
+                ..
+            }) => Some(abandoned.deadline),
             Phase::Idle | Phase::Session(_) | Phase::Leaving => None,
         };
         let asked = self.liveness.asked.map(|(_, deadline)| deadline);
-        [deadlines, asked, Some(self.liveness.next())].into_iter().flatten().min()
+        [deadlines, asked, Some(self.liveness.next())]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What has passed by `now`; a PING may have come to wait for [`Link::transmit`].
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Expired> {
         match &self.phase {
-            Phase::ExpectHello { deadline } | Phase::Introduced { deadline, .. } | Phase::ExpectWelcome { deadline } => {
+            Phase::ExpectHello { deadline }
+            | Phase::Introduced { deadline, .. }
+            | Phase::ExpectWelcome { deadline } => {
                 return (now >= *deadline).then_some(Expired::Handshake);
             }
             Phase::Failed => return None,
-            Phase::Session(Session { abandoned: Some(abandoned), .. }) if now >= abandoned.deadline => return Some(Expired::Abandoned),
+            Phase::Session(Session {
+                abandoned: Some(abandoned),
+                ..
+            }) if now >= abandoned.deadline => return Some(Expired::Abandoned),
             Phase::Idle | Phase::Session(_) | Phase::Leaving => {}
         }
-        if self.liveness.asked.is_some_and(|(_, deadline)| now >= deadline) {
+        if self
+            .liveness
+            .asked
+            .is_some_and(|(_, deadline)| now >= deadline)
+        {
             return Some(Expired::Unanswered);
         }
         if now >= self.liveness.ping_at() {
@@ -681,7 +802,9 @@ impl Link {
         }
         let silence_max = self.liveness.silence_max();
         match &mut self.liveness.reading {
-            Reading::Since(since) if now >= self.liveness.heard.max(*since) + silence_max => Some(Expired::Silent),
+            Reading::Since(since) if now >= self.liveness.heard.max(*since) + silence_max => {
+                Some(Expired::Silent)
+            }
             Reading::Stalled { check } if now >= *check => {
                 *check = now + self.liveness.heartbeat;
                 Some(Expired::Stalled)
@@ -719,7 +842,12 @@ impl Link {
 
 impl Session {
     fn new(answer: Answer) -> Self {
-        Self { ours: Flow::Open, theirs: Flow::Open, answer, abandoned: None }
+        Self {
+            ours: Flow::Open,
+            theirs: Flow::Open,
+            answer,
+            abandoned: None,
+        }
     }
 
     /// Inside: neither OPENED nor REFUSED was said, and nothing that would come too late for either.
@@ -730,7 +858,22 @@ impl Session {
 
 impl Abandoned {
     fn new(now: Instant) -> Self {
-        Self { deadline: now + ABORT_TIMEOUT, dropped: 0 }
+        Self {
+            deadline: now + ABORT_TIMEOUT,
+            dropped: 0,
+        }
+    }
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "no greeting in time",
+            Self::Silent => "silent for 2.5 heartbeats",
+            Self::Stalled => "the peer's host does not answer",
+            Self::Unanswered => "no answer when asked",
+            Self::Abandoned => "the session did not end in time after its reset",
+        })
     }
 }
 

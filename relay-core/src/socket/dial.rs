@@ -101,14 +101,31 @@ pub enum DialError {
 
 impl Dial {
     /// Begins to dial what is neither stdio nor an inherited descriptor.
-    pub fn start(target: &TargetAt, manner: Manner, slot: Slot, resolver: &mut Resolver, asker: Asker, now: Instant) -> Self {
-        let mut dial = Self { manner, slot, port: 0, stage: Stage::Resolving, deadline: now + manner.timeout };
+    pub fn start(
+        target: &TargetAt,
+        manner: Manner,
+        slot: Slot,
+        resolver: &mut Resolver,
+        asker: Asker,
+        now: Instant,
+    ) -> Self {
+        let mut dial = Self {
+            manner,
+            slot,
+            port: 0,
+            stage: Stage::Resolving,
+            deadline: now + manner.timeout,
+        };
         match target {
             TargetAt::Tcp { host, port } => {
                 dial.port = *port;
                 match host {
-                    TargetHost::Localhost => dial.resolved(Ok(localhost(manner.family).into()), now),
-                    TargetHost::Ip(ip, zone) => dial.resolved(Ok([with_zone(*ip, 0, *zone)].into()), now),
+                    TargetHost::Localhost => {
+                        dial.resolved(Ok(localhost(manner.family).into()), now)
+                    }
+                    TargetHost::Ip(ip, zone) => {
+                        dial.resolved(Ok([with_zone(*ip, 0, *zone)].into()), now)
+                    }
                     TargetHost::Name(name) => {
                         if let Some(answer) = resolver.lookup(name, asker, now) {
                             dial.resolved(answer, now);
@@ -117,14 +134,22 @@ impl Dial {
                 }
             }
             TargetAt::Unix(name) => dial.stage = Stage::Unix(name.clone()),
-            TargetAt::Stdio | TargetAt::Fd { .. } => dial.resolved(Err("not an address".into()), now),
+            TargetAt::Stdio | TargetAt::Fd { .. } => {
+                dial.resolved(Err("not an address".into()), now)
+            }
         }
         dial
     }
 
     /// Begins to dial one known address.
     pub fn to(address: SocketAddr, manner: Manner, slot: Slot, now: Instant) -> Self {
-        let mut dial = Self { manner, slot, port: address.port(), stage: Stage::Resolving, deadline: now + manner.timeout };
+        let mut dial = Self {
+            manner,
+            slot,
+            port: address.port(),
+            stage: Stage::Resolving,
+            deadline: now + manner.timeout,
+        };
         dial.resolved(Ok([address].into()), now);
         dial
     }
@@ -135,25 +160,40 @@ impl Dial {
             Ok(found) => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
             Err(reason) => (Arc::default(), DialError::NoName(reason)),
         };
-        let usable: Vec<_> = found.iter().copied().filter(|address| self.may_leave_for(address)).take(ADDRESSES_MAX).collect();
+        let usable: Vec<_> = found
+            .iter()
+            .copied()
+            .filter(|address| self.may_leave_for(address))
+            .take(ADDRESSES_MAX)
+            .collect();
         let candidates = interleave(&usable).into_iter().map(|mut address| {
             address.set_port(self.port);
             address
         });
         let candidates = candidates.collect();
-        self.stage = Stage::Trying(Trying { candidates, attempts: Vec::new(), started: 0, next_at: now, last_error });
+        self.stage = Stage::Trying(Trying {
+            candidates,
+            attempts: Vec::new(),
+            started: 0,
+            next_at: now,
+            last_error,
+        });
     }
 
     /// The family is wanted, and is that of the local address.
     fn may_leave_for(&self, address: &SocketAddr) -> bool {
         let bind = self.manner.bind.and_then(|bind| bind.ip);
-        self.manner.family.allows(address.ip()) && bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
+        self.manner.family.allows(address.ip())
+            && bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
     }
 
     /// Takes in what epoll says of one of the attempts.
     pub fn note(&mut self, event: &Event, slot: Slot) {
         if let Stage::Trying(trying) = &mut self.stage
-            && let Some(attempt) = trying.attempts.iter_mut().find(|attempt| attempt.slot == slot)
+            && let Some(attempt) = trying
+                .attempts
+                .iter_mut()
+                .find(|attempt| attempt.slot == slot)
         {
             attempt.end.note(event, self.slot);
         }
@@ -176,16 +216,29 @@ impl Dial {
     /// When [`Dial::run`] has something to do though nothing came.
     pub fn deadline(&self) -> Instant {
         match &self.stage {
-            Stage::Trying(trying) if !trying.candidates.is_empty() => trying.next_at.min(self.deadline),
+            Stage::Trying(trying) if !trying.candidates.is_empty() => {
+                trying.next_at.min(self.deadline)
+            }
             _ => self.deadline,
         }
     }
 }
 
 impl Trying {
-    fn run(&mut self, manner: &Manner, slot: Slot, registry: &Registry, key: Key, now: Instant) -> Step {
+    fn run(
+        &mut self,
+        manner: &Manner,
+        slot: Slot,
+        registry: &Registry,
+        key: Key,
+        now: Instant,
+    ) -> Step {
         if let Some(winner) = self.collect(now) {
-            let Attempt { mut end, slot: had, address } = winner;
+            let Attempt {
+                mut end,
+                slot: had,
+                address,
+            } = winner;
             if had != slot
                 && let Err(error) = end.reregister(registry, key, slot)
             {
@@ -194,11 +247,21 @@ impl Trying {
             return Step::Connected(end, Peer::Tcp(address));
         }
         while now >= self.next_at && self.started <= Slot::ATTEMPTS {
-            let Some(address) = self.candidates.pop_front() else { break };
-            let attempt_slot = if self.started == 0 { slot } else { Slot(Slot::ATTEMPT.0 + self.started - 1) };
+            let Some(address) = self.candidates.pop_front() else {
+                break;
+            };
+            let attempt_slot = if self.started == 0 {
+                slot
+            } else {
+                Slot(Slot::ATTEMPT.0 + self.started - 1)
+            };
             match start_attempt(address, manner, registry, key, attempt_slot) {
                 Ok(end) => {
-                    self.attempts.push(Attempt { end, slot: attempt_slot, address });
+                    self.attempts.push(Attempt {
+                        end,
+                        slot: attempt_slot,
+                        address,
+                    });
                     self.started += 1;
                     self.next_at = now + ATTEMPT_DELAY;
                 }
@@ -223,7 +286,11 @@ impl Trying {
                 continue;
             }
             let attempt = self.attempts.swap_remove(at);
-            let error = if attempt.end.has_failed() { attempt.end.take_error() } else { None };
+            let error = if attempt.end.has_failed() {
+                attempt.end.take_error()
+            } else {
+                None
+            };
             self.last_error = match error {
                 Some(error) => DialError::Failed(error),
                 None if attempt.end.is_joined_to_itself(attempt.address) => DialError::ToItself,
@@ -235,8 +302,18 @@ impl Trying {
     }
 }
 
-fn start_attempt(address: SocketAddr, manner: &Manner, registry: &Registry, key: Key, slot: Slot) -> io::Result<End> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+fn start_attempt(
+    address: SocketAddr,
+    manner: &Manner,
+    registry: &Registry,
+    key: Key,
+    slot: Slot,
+) -> io::Result<End> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        None,
+    )?;
     prepare(&socket, manner.purpose)?;
     if let Some(bind) = manner.bind {
         bind_local(&socket, bind, address)?;
@@ -251,13 +328,24 @@ fn start_attempt(address: SocketAddr, manner: &Manner, registry: &Registry, key:
 }
 
 fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> io::Result<()> {
-    let unspecified = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let unspecified = if remote.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     match bind.port {
         Some(_) => socket.set_reuse_address(true)?,
         // The port is picked when the peer is known, so that one port can serve dials to several peers.
         None => setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?,
     }
-    socket.bind(&with_zone(bind.ip.unwrap_or(unspecified), bind.port.unwrap_or(0), bind.zone).into())
+    socket.bind(
+        &with_zone(
+            bind.ip.unwrap_or(unspecified),
+            bind.port.unwrap_or(0),
+            bind.zone,
+        )
+        .into(),
+    )
 }
 
 /// A Unix socket connects at once or not at all.
@@ -284,7 +372,9 @@ impl DialError {
             Self::ToItself => RefusedCode::Refused,
             Self::Failed(error) => match error.raw_os_error() {
                 Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ENOENT) => RefusedCode::Refused,
-                Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM) => RefusedCode::Unreachable,
+                Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM) => {
+                    RefusedCode::Unreachable
+                }
                 Some(libc::ETIMEDOUT) => RefusedCode::Timeout,
                 _ => RefusedCode::Other,
             },

@@ -72,13 +72,26 @@ impl End {
 
     /// Two descriptors.
     pub fn pair(read: (OwnedFd, Medium), write: (OwnedFd, Medium)) -> Self {
-        Self { read_medium: read.1, write: WriteHalf::Own(write.0, write.1), ..Self::socket(read.0) }
+        Self {
+            read_medium: read.1,
+            write: WriteHalf::Own(write.0, write.1),
+            ..Self::socket(read.0)
+        }
     }
 
     /// Tells epoll. What epoll does not take is always ready.
     pub fn register(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
-        let interest = if matches!(self.write, WriteHalf::Shared) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        if !add(registry, &self.read, token(Source::Entry(key, slot)), interest)? {
+        let interest = if matches!(self.write, WriteHalf::Shared) {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        if !add(
+            registry,
+            &self.read,
+            token(Source::Entry(key, slot)),
+            interest,
+        )? {
             self.read_medium = Medium::File;
             self.readable = true;
         }
@@ -94,9 +107,17 @@ impl End {
 
     /// The end belongs to another entry now. The kernel tells again what is ready.
     pub fn reregister(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
-        let interest = if matches!(self.write, WriteHalf::Shared) { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let interest = if matches!(self.write, WriteHalf::Shared) {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
         if self.read_medium != Medium::File {
-            registry.reregister(&mut SourceFd(&self.read.as_raw_fd()), token(Source::Entry(key, slot)), interest)?;
+            registry.reregister(
+                &mut SourceFd(&self.read.as_raw_fd()),
+                token(Source::Entry(key, slot)),
+                interest,
+            )?;
         }
         if let WriteHalf::Own(write, medium) = &self.write
             && *medium != Medium::File
@@ -105,6 +126,11 @@ impl End {
             registry.reregister(&mut SourceFd(&write.as_raw_fd()), token, Interest::WRITABLE)?;
         }
         Ok(())
+    }
+
+    /// Something may be there to read, whether epoll has said so yet or not.
+    pub fn expect_readable(&mut self) {
+        self.readable = true;
     }
 
     /// Takes in what epoll says.
@@ -131,14 +157,19 @@ impl End {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = match self.read_medium {
-            Medium::Socket => recv(self.read.as_raw_fd(), buffer, MsgFlags::empty()).map_err(io::Error::from),
-            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN).and_then(|()| Ok(nix::unistd::read(&self.read, buffer)?)),
+            Medium::Socket => {
+                recv(self.read.as_raw_fd(), buffer, MsgFlags::empty()).map_err(io::Error::from)
+            }
+            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN)
+                .and_then(|()| Ok(nix::unistd::read(&self.read, buffer)?)),
             Medium::File => nix::unistd::read(&self.read, buffer).map_err(io::Error::from),
         };
         match &result {
             Err(error) if is_blocked(error) => self.readable = false,
             // A short read of a socket has emptied it (epoll(7)): the next byte, or the end of file, is a new event.
-            Ok(count) if *count < buffer.len() && self.read_medium == Medium::Socket => self.readable = self.read_closed || self.failed,
+            Ok(count) if *count < buffer.len() && self.read_medium == Medium::Socket => {
+                self.readable = self.read_closed || self.failed
+            }
             _ => {}
         }
         result
@@ -149,7 +180,11 @@ impl End {
         let mut byte = [0];
         match self.read_medium {
             Medium::Socket => {
-                let result = recv(self.read.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+                let result = recv(
+                    self.read.as_raw_fd(),
+                    &mut byte,
+                    MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
+                );
                 result == Err(nix::errno::Errno::EAGAIN)
             }
             Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN).is_err(),
@@ -170,7 +205,8 @@ impl End {
                 // POLLOUT promises room for PIPE_BUF bytes and no more; beyond it the write could block.
                 let bytes = if head.is_empty() { body } else { head };
                 let bytes = &bytes[..bytes.len().min(libc::PIPE_BUF)];
-                poll_one(write.as_fd(), PollFlags::POLLOUT).and_then(|()| Ok(nix::unistd::write(write, bytes)?))
+                poll_one(write.as_fd(), PollFlags::POLLOUT)
+                    .and_then(|()| Ok(nix::unistd::write(write, bytes)?))
             }
             WriteHalf::Own(write, Medium::File) => {
                 let bytes = if head.is_empty() { body } else { head };
@@ -192,7 +228,8 @@ impl End {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.read_medium == Medium::Stream {
-            poll_one(self.read.as_fd(), PollFlags::POLLIN).inspect_err(|_| self.readable = false)?;
+            poll_one(self.read.as_fd(), PollFlags::POLLIN)
+                .inspect_err(|_| self.readable = false)?;
         }
         let empty = pipe.held() == 0;
         let result = pipe.fill(self.read.as_fd(), max);
@@ -239,7 +276,9 @@ impl End {
                 self.write = WriteHalf::Shared;
                 SockRef::from(&self.read).shutdown(Shutdown::Write)
             }
-            WriteHalf::Own(write, Medium::Socket) => SockRef::from(&write).shutdown(Shutdown::Write),
+            WriteHalf::Own(write, Medium::Socket) => {
+                SockRef::from(&write).shutdown(Shutdown::Write)
+            }
             // Closing it is all that a pipe's reader can see.
             WriteHalf::Own(..) | WriteHalf::Shut => Ok(()),
         }
@@ -284,7 +323,10 @@ impl End {
     }
 
     fn writes_to_socket(&self) -> bool {
-        matches!(&self.write, WriteHalf::Shared | WriteHalf::Own(_, Medium::Socket))
+        matches!(
+            &self.write,
+            WriteHalf::Shared | WriteHalf::Own(_, Medium::Socket)
+        )
     }
 }
 
@@ -294,7 +336,12 @@ pub fn is_blocked(error: &io::Error) -> bool {
 }
 
 /// False where epoll does not take the descriptor (EPERM): it is always ready.
-fn add(registry: &Registry, fd: &OwnedFd, token: mio::Token, interest: Interest) -> io::Result<bool> {
+fn add(
+    registry: &Registry,
+    fd: &OwnedFd,
+    token: mio::Token,
+    interest: Interest,
+) -> io::Result<bool> {
     match registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
@@ -319,7 +366,13 @@ fn send_socket(socket: &OwnedFd, head: &[u8], body: &[u8], more: bool) -> io::Re
     let sent = match (head.is_empty(), body.is_empty()) {
         (true, _) => nix::sys::socket::send(fd, body, flags)?,
         (_, true) => nix::sys::socket::send(fd, head, flags)?,
-        _ => sendmsg::<()>(fd, &[IoSlice::new(head), IoSlice::new(body)], &[], flags, None)?,
+        _ => sendmsg::<()>(
+            fd,
+            &[IoSlice::new(head), IoSlice::new(body)],
+            &[],
+            flags,
+            None,
+        )?,
     };
     Ok(sent)
 }

@@ -12,6 +12,24 @@ use nix::sys::stat::{SFlag, fstat};
 
 use super::end::{End, Medium};
 use super::options::{Purpose, prepare};
+use crate::address::{ListenAt, TargetAt};
+
+/// The connection that a word to listen on stands for.
+pub fn point(at: &ListenAt, purpose: Purpose) -> io::Result<End> {
+    match at {
+        ListenAt::Fd { read, write } => connection(*read, *write, purpose),
+        _ => stdio(purpose),
+    }
+}
+
+/// The connection that a word to dial stands for, if it is not to be dialled.
+pub fn target(at: &TargetAt, purpose: Purpose) -> Option<io::Result<End>> {
+    match at {
+        TargetAt::Stdio => Some(stdio(purpose)),
+        TargetAt::Fd { read, write } => Some(connection(*read, *write, purpose)),
+        TargetAt::Tcp { .. } | TargetAt::Unix(_) => None,
+    }
+}
 
 /// The connection on descriptors 0 and 1.
 pub fn stdio(purpose: Purpose) -> io::Result<End> {
@@ -40,7 +58,11 @@ pub fn connection(read: RawFd, write: RawFd, purpose: Purpose) -> io::Result<End
 /// The inherited socket, non-blocking.
 pub fn listener(fd: RawFd) -> io::Result<OwnedFd> {
     let (fd, medium) = take(fd, Purpose::Session)?;
-    if medium == Medium::Socket { Ok(fd) } else { Err(nix::errno::Errno::ENOTSOCK.into()) }
+    if medium == Medium::Socket {
+        Ok(fd)
+    } else {
+        Err(nix::errno::Errno::ENOTSOCK.into())
+    }
 }
 
 /// Moves a descriptor out of the way, with what its kind needs.
@@ -77,7 +99,10 @@ pub fn vacate(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-#[allow(unsafe_code, reason = "a number from the command line becomes a descriptor here")]
+#[allow(
+    unsafe_code,
+    reason = "a number from the command line becomes a descriptor here"
+)]
 /// A second descriptor of the same file, above the standard ones.
 pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl(2) refuses a number that is no open descriptor, and the borrow ends with the call.
@@ -88,7 +113,9 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 }
 
 fn is_socket(fd: RawFd) -> bool {
-    with_fd(fd, |fd| fstat(fd)).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK)
+    with_fd(fd, |fd| fstat(fd)).is_ok_and(|stat| {
+        SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
+    })
 }
 
 fn inode(fd: RawFd) -> io::Result<(u64, u64)> {
@@ -96,7 +123,10 @@ fn inode(fd: RawFd) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-#[allow(unsafe_code, reason = "a number from the command line is asked about here")]
+#[allow(
+    unsafe_code,
+    reason = "a number from the command line is asked about here"
+)]
 fn with_fd<T>(fd: RawFd, ask: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> nix::Result<T> {
     // SAFETY: fstat(2) refuses a number that is no open descriptor, and the borrow ends with the call.
     ask(unsafe { BorrowedFd::borrow_raw(fd) })

@@ -59,17 +59,38 @@ pub struct Accepted {
 /// Binds every address of `at`, which is not stdio.
 pub fn bind(at: &ListenAt, family: Family, purpose: Purpose) -> io::Result<Vec<Listener>> {
     match at {
-        ListenAt::Tcp { host: ListenHost::Any, port } => Ok(vec![bind_any(*port, family, purpose)?]),
-        ListenAt::Tcp { host: ListenHost::Ip(ip, zone), port } => {
+        ListenAt::Tcp {
+            host: ListenHost::Any,
+            port,
+        } => Ok(vec![bind_any(*port, family, purpose)?]),
+        ListenAt::Tcp {
+            host: ListenHost::Ip(ip, zone),
+            port,
+        } => {
             if !family.allows(*ip) {
                 return Err(Errno::EAFNOSUPPORT.into());
             }
-            Ok(vec![bind_tcp(with_zone(*ip, *port, *zone), false, purpose)?])
+            Ok(vec![bind_tcp(
+                with_zone(*ip, *port, *zone),
+                false,
+                purpose,
+            )?])
         }
-        ListenAt::Tcp { host: ListenHost::Name(name), port } => {
-            let addresses = (name.as_str(), *port).to_socket_addrs()?.filter(|address| family.allows(address.ip()));
-            let listeners: Vec<_> = addresses.map(|address| bind_tcp(address, false, purpose)).collect::<io::Result<_>>()?;
-            if listeners.is_empty() { Err(Errno::EADDRNOTAVAIL.into()) } else { Ok(listeners) }
+        ListenAt::Tcp {
+            host: ListenHost::Name(name),
+            port,
+        } => {
+            let addresses = (name.as_str(), *port)
+                .to_socket_addrs()?
+                .filter(|address| family.allows(address.ip()));
+            let listeners: Vec<_> = addresses
+                .map(|address| bind_tcp(address, false, purpose))
+                .collect::<io::Result<_>>()?;
+            if listeners.is_empty() {
+                Err(Errno::EADDRNOTAVAIL.into())
+            } else {
+                Ok(listeners)
+            }
         }
         ListenAt::Unix(name) => Ok(vec![bind_unix(name)?]),
         ListenAt::Fd { read, .. } => Ok(vec![adopt(inherited::listener(*read)?, purpose)?]),
@@ -85,21 +106,35 @@ fn bind_any(port: u16, family: Family, purpose: Purpose) -> io::Result<Listener>
         Family::V4 => bind_tcp(v4, false, purpose),
         Family::V6 => bind_tcp(v6, false, purpose),
         Family::Any => match bind_tcp(v6, true, purpose) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => bind_tcp(v4, false, purpose),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+                ) =>
+            {
+                bind_tcp(v4, false, purpose)
+            }
             result => result,
         },
     }
 }
 
 fn bind_tcp(address: SocketAddr, dual_stack: bool, purpose: Purpose) -> io::Result<Listener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        None,
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
     prepare(&socket, purpose)?;
     socket.bind(&address.into())?;
-    Ok(Listener { acceptor: Acceptor::Tcp(TcpListener::from_std(socket.into())), path: None })
+    Ok(Listener {
+        acceptor: Acceptor::Tcp(TcpListener::from_std(socket.into())),
+        path: None,
+    })
 }
 
 fn bind_unix(name: &UnixName) -> io::Result<Listener> {
@@ -110,18 +145,24 @@ fn bind_unix(name: &UnixName) -> io::Result<Listener> {
         UnixName::Abstract(_) => None,
     };
     match (socket.bind(&address), &path) {
-        (Err(error), Some(path)) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address) => {
+        (Err(error), Some(path))
+            if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address) =>
+        {
             std::fs::remove_file(path)?;
             socket.bind(&address)?;
         }
         (result, _) => result?,
     }
-    Ok(Listener { acceptor: Acceptor::Unix(UnixListener::from_std(socket.into())), path })
+    Ok(Listener {
+        acceptor: Acceptor::Unix(UnixListener::from_std(socket.into())),
+        path,
+    })
 }
 
 /// Nobody listens on that socket file: its process was killed.
 fn is_stale(address: &SockAddr) -> bool {
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).and_then(|socket| socket.connect(address));
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)
+        .and_then(|socket| socket.connect(address));
     probe.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
@@ -154,7 +195,10 @@ fn adopt(socket: OwnedFd, purpose: Purpose) -> io::Result<Listener> {
         prepare(&socket, purpose)?;
         Acceptor::Tcp(TcpListener::from_std(socket.into()))
     };
-    Ok(Listener { acceptor, path: None })
+    Ok(Listener {
+        acceptor,
+        path: None,
+    })
 }
 
 impl Listener {
@@ -162,6 +206,18 @@ impl Listener {
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         let backlog = Backlog::new(backlog.clamp(0, BACKLOG)).unwrap_or(Backlog::MAXCONN);
         Ok(listen(&self.as_fd(), backlog)?)
+    }
+
+    /// A socket whose port outlives [`Listener::stop`]: the kernel gives one that it picked itself back, so that one is bound
+    /// again by its number.
+    pub fn pinned(self, purpose: Purpose) -> io::Result<Self> {
+        let Acceptor::Tcp(listener) = &self.acceptor else {
+            return Ok(self);
+        };
+        let address = listener.local_addr()?;
+        let dual_stack = address.is_ipv6() && !SockRef::from(listener).only_v6()?;
+        drop(self);
+        bind_tcp(address, dual_stack, purpose)
     }
 
     /// Stops listening but keeps the port: what was not accepted is reset, and new connections are refused.
@@ -191,11 +247,19 @@ impl Listener {
             Acceptor::Tcp(listener) => {
                 let (socket, peer) = listener.accept()?;
                 let local = socket.local_addr().ok();
-                Ok(Accepted { end: End::socket(socket.into()), peer: Peer::Tcp(peer), local })
+                Ok(Accepted {
+                    end: End::socket(socket.into()),
+                    peer: Peer::Tcp(peer),
+                    local,
+                })
             }
             Acceptor::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
-                Ok(Accepted { end: End::socket(socket.into()), peer: Peer::Unix, local: None })
+                Ok(Accepted {
+                    end: End::socket(socket.into()),
+                    peer: Peer::Unix,
+                    local: None,
+                })
             }
         }
     }
@@ -213,6 +277,16 @@ impl Listener {
                     _ => "unix:".to_owned(),
                 })
             }
+        }
+    }
+
+    /// Whether only this host can reach it.
+    pub fn is_local(&self) -> bool {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            Acceptor::Unix(_) => true,
         }
     }
 
@@ -249,7 +323,9 @@ impl Drop for Listener {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
+            Self::Tcp(address) => {
+                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f)
+            }
             Self::Unix => f.write_str("unix"),
             Self::Inherited => f.write_str("stdin"),
         }

@@ -29,7 +29,10 @@ pub fn prepare(socket: impl AsFd, purpose: Purpose) -> io::Result<()> {
     if purpose == Purpose::Session {
         // Urgent data stays in the stream; else its byte would be lost (RFC 6093 §3).
         socket.set_out_of_band_inline(true)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES);
         socket.set_tcp_keepalive(&keepalive)?;
     }
     Ok(())

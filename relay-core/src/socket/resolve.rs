@@ -75,16 +75,25 @@ impl Resolver {
                 askers.push(asker);
                 return None;
             }
-            Some(Name::Known { at, answer }) if now < *at + LOOKUP_FRESH => return Some(answer.clone()),
+            Some(Name::Known { at, answer }) if now < *at + LOOKUP_FRESH => {
+                return Some(answer.clone());
+            }
             _ => {}
         }
-        self.names.insert(name.to_owned(), Name::InFlight(vec![asker]));
+        self.names
+            .insert(name.to_owned(), Name::InFlight(vec![asker]));
         self.in_flight += 1;
-        if self.in_flight > self.threads && self.threads < RESOLVERS_MAX && self.start_thread().is_ok() {
+        if self.in_flight > self.threads
+            && self.threads < RESOLVERS_MAX
+            && self.start_thread().is_ok()
+        {
             self.threads += 1;
         }
         if self.threads == 0 || self.questions.send(name.to_owned()).is_err() {
-            return Some(self.settle(name, Err("no thread to resolve names".into()), now).1);
+            return Some(
+                self.settle(name, Err("no thread to resolve names".into()), now)
+                    .1,
+            );
         }
         None
     }
@@ -101,7 +110,13 @@ impl Resolver {
 
     fn settle(&mut self, name: &str, answer: Answer, now: Instant) -> (Vec<Asker>, Answer) {
         self.in_flight -= 1;
-        let before = self.names.insert(name.to_owned(), Name::Known { at: now, answer: answer.clone() });
+        let before = self.names.insert(
+            name.to_owned(),
+            Name::Known {
+                at: now,
+                answer: answer.clone(),
+            },
+        );
         match before {
             Some(Name::InFlight(askers)) => (askers, answer),
             _ => (Vec::new(), answer),
@@ -109,7 +124,12 @@ impl Resolver {
     }
 
     fn start_thread(&self) -> io::Result<()> {
-        let (queue, answer, waker, family) = (self.queue.clone(), self.answer.clone(), self.waker.clone(), self.family);
+        let (queue, answer, waker, family) = (
+            self.queue.clone(),
+            self.answer.clone(),
+            self.waker.clone(),
+            self.family,
+        );
         let work = move || {
             // Ends when the loop does: then nobody asks, or nobody listens.
             while let Some(name) = queue.lock().ok().and_then(|queue| queue.recv().ok()) {
@@ -119,13 +139,18 @@ impl Resolver {
                 }
             }
         };
-        thread::Builder::new().name("resolver".to_owned()).stack_size(RESOLVER_STACK_BYTES).spawn(work)?;
+        thread::Builder::new()
+            .name("resolver".to_owned())
+            .stack_size(RESOLVER_STACK_BYTES)
+            .spawn(work)?;
         Ok(())
     }
 }
 
 fn resolve(name: &str, family: Family) -> Answer {
-    let found = (name, 0).to_socket_addrs().map_err(|error| Arc::from(lookup_reason(&error)))?;
+    let found = (name, 0)
+        .to_socket_addrs()
+        .map_err(|error| Arc::from(lookup_reason(&error)))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found.filter(|address| family.allows(address.ip())) {
         if !addresses.contains(&address) {
@@ -133,20 +158,31 @@ fn resolve(name: &str, family: Family) -> Answer {
         }
     }
     addresses.truncate(ADDRESSES_MAX);
-    if addresses.is_empty() { Err("no address of the wanted family".into()) } else { Ok(addresses.into()) }
+    if addresses.is_empty() {
+        Err("no address of the wanted family".into())
+    } else {
+        Ok(addresses.into())
+    }
 }
 
 /// What gai_strerror(3) says, without the standard library's preface.
 fn lookup_reason(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    let text = text
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(&text);
     text.to_lowercase()
 }
 
 /// RFC 8305 §4: the families take turns, beginning with that of the first address, so that one broken family costs one attempt.
 pub fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let Some(first) = addresses.first() else { return Vec::new() };
-    let (mut preferred, mut other): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(|address| address.is_ipv4() == first.is_ipv4());
+    let Some(first) = addresses.first() else {
+        return Vec::new();
+    };
+    let (mut preferred, mut other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|address| address.is_ipv4() == first.is_ipv4());
     preferred.reverse();
     other.reverse();
     let mut order = Vec::with_capacity(addresses.len());
@@ -162,8 +198,14 @@ const RESOLVER_STACK_BYTES: usize = 512 * 1024;
 
 /// `::1` and `127.0.0.1`, as far as the family allows.
 pub fn localhost(family: Family) -> Vec<SocketAddr> {
-    let both = [IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]), IpAddr::from([127, 0, 0, 1])];
-    both.into_iter().filter(|ip| family.allows(*ip)).map(|ip| SocketAddr::new(ip, 0)).collect()
+    let both = [
+        IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]),
+        IpAddr::from([127, 0, 0, 1]),
+    ];
+    both.into_iter()
+        .filter(|ip| family.allows(*ip))
+        .map(|ip| SocketAddr::new(ip, 0))
+        .collect()
 }
 
 #[cfg(test)]
@@ -176,14 +218,27 @@ mod tests {
 
     #[test]
     fn families_take_turns_and_the_first_answer_leads() {
-        let found = addresses(&["[2001:db8::1]:0", "[2001:db8::2]:0", "[2001:db8::3]:0", "192.0.2.1:0"]);
-        let order = addresses(&["[2001:db8::1]:0", "192.0.2.1:0", "[2001:db8::2]:0", "[2001:db8::3]:0"]);
+        let found = addresses(&[
+            "[2001:db8::1]:0",
+            "[2001:db8::2]:0",
+            "[2001:db8::3]:0",
+            "192.0.2.1:0",
+        ]);
+        let order = addresses(&[
+            "[2001:db8::1]:0",
+            "192.0.2.1:0",
+            "[2001:db8::2]:0",
+            "[2001:db8::3]:0",
+        ]);
         assert_eq!(interleave(&found), order);
     }
 
     #[test]
     fn localhost_is_both_loopback_addresses() {
-        assert_eq!(localhost(Family::Any), addresses(&["[::1]:0", "127.0.0.1:0"]));
+        assert_eq!(
+            localhost(Family::Any),
+            addresses(&["[::1]:0", "127.0.0.1:0"])
+        );
         assert_eq!(localhost(Family::V4), addresses(&["127.0.0.1:0"]));
     }
 }

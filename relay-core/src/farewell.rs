@@ -1,0 +1,67 @@
+//! How a link is closed: after BYE, and after ERROR.
+
+use std::time::Instant;
+
+use crate::limits::{ABORT_TIMEOUT, ERROR_DROPPED_BYTES_MAX, ERROR_LINGER};
+use crate::link_end::LinkEnd;
+use crate::pump::Tackle;
+
+/// A link that carries no more sessions: what waits to be sent is sent, and its end of file is waited for.
+///
+/// After ERROR the write half is shut, and what the peer still sends is dropped for a while: a reset, which a close with unread
+/// bytes would be, could overtake the ERROR.
+#[derive(Debug)]
+pub struct Farewell {
+    until: Instant,
+    shuts_write: bool,
+    droppable: usize,
+}
+
+impl Farewell {
+    /// After BYE. The inside node shuts its write half; the outside node waits for that.
+    pub fn bye(shuts_write: bool, now: Instant) -> Self {
+        Self {
+            until: now + ABORT_TIMEOUT,
+            shuts_write,
+            droppable: ERROR_DROPPED_BYTES_MAX,
+        }
+    }
+
+    /// After ERROR.
+    pub fn error(now: Instant) -> Self {
+        Self {
+            until: now + ERROR_LINGER,
+            shuts_write: true,
+            droppable: ERROR_DROPPED_BYTES_MAX,
+        }
+    }
+
+    /// Whether the link can be dropped.
+    pub fn run(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> bool {
+        if link.flush(tackle).is_err() {
+            return true;
+        }
+        if self.shuts_write && link.is_flushed() {
+            self.shuts_write = false;
+            if link.end.shutdown_write().is_err() {
+                return true;
+            }
+        }
+        loop {
+            match link.end.recv(&mut tackle.buffers.copy) {
+                Ok(0) => return true,
+                Ok(count) if count > self.droppable => return true,
+                Ok(count) => self.droppable -= count,
+                Err(error) if crate::socket::end::is_blocked(&error) => {
+                    return tackle.now >= self.until;
+                }
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// When the link is dropped in any case.
+    pub fn deadline(&self) -> Instant {
+        self.until
+    }
+}

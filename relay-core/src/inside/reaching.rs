@@ -1,0 +1,149 @@
+//! A session between OPEN and the server's answer.
+
+use std::io;
+use std::time::Instant;
+
+use mio::Registry;
+use mio::event::Event;
+
+use crate::limits::KEPT_BYTES_MAX;
+use crate::link_end::{LinkEnd, News};
+use crate::proto::link::{Event as Frame, Fault};
+use crate::pump::{Direction, Source as _, Tackle, Took};
+use crate::relay::Relay;
+use crate::session::{Account, Side};
+use crate::socket::dial::{Dial, DialError, Step};
+use crate::socket::end::End;
+use crate::socket::resolve::Answer;
+use crate::token::{Key, Slot};
+
+/// While the server is dialled the link is read on, so that a client that gives up is noticed. Its first bytes are held here;
+/// the outside node sends no more than [`KEPT_BYTES_MAX`] of them before OPENED.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    server: Server,
+    pub(super) account: Account,
+    early: Vec<u8>,
+    /// END is behind them.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Server {
+    Dialling(Dial),
+    /// It was inherited, and is there; or cannot be used.
+    There(Option<io::Result<End>>),
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Waiting,
+    News(News),
+    Connected(End),
+    Failed(DialError),
+}
+
+impl Reaching {
+    pub(super) fn new(dial: Dial, account: Account) -> Self {
+        Self {
+            server: Server::Dialling(dial),
+            account,
+            early: Vec::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn there(server: io::Result<End>, account: Account) -> Self {
+        Self {
+            server: Server::There(Some(server)),
+            account,
+            early: Vec::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn note(&mut self, event: &Event, slot: Slot) {
+        match &mut self.server {
+            Server::Dialling(dial) => dial.note(event, slot),
+            Server::There(Some(Ok(end))) => end.note(event, slot),
+            Server::There(_) => {}
+        }
+    }
+
+    pub(super) fn resolved(&mut self, answer: Answer, now: Instant) {
+        if let Server::Dialling(dial) = &mut self.server {
+            dial.resolved(answer, now);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        match &self.server {
+            Server::Dialling(dial) => dial.deadline(),
+            Server::There(_) => self.account.started,
+        }
+    }
+
+    /// Reads the link, and dials.
+    pub(super) fn run(
+        &mut self,
+        link: &mut LinkEnd,
+        registry: &Registry,
+        key: Key,
+        tackle: &mut Tackle,
+    ) -> Progress {
+        if let Some(news) = self.read(link, tackle) {
+            return Progress::News(news);
+        }
+        match &mut self.server {
+            Server::Dialling(dial) => match dial.run(registry, key, tackle.now) {
+                Step::Pending => Progress::Waiting,
+                Step::Connected(end, _) => Progress::Connected(end),
+                Step::Failed(error) => Progress::Failed(error),
+            },
+            Server::There(end) => match end.take() {
+                Some(Ok(end)) => Progress::Connected(end),
+                Some(Err(error)) => Progress::Failed(DialError::Failed(error)),
+                None => Progress::Waiting,
+            },
+        }
+    }
+
+    fn read(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Option<News> {
+        loop {
+            match link.take(&mut tackle.buffers, false, tackle.now) {
+                Took::Bytes(bytes) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
+                    return Some(News::Fault(Fault::Overrun));
+                }
+                Took::Bytes(bytes) => self.early.extend_from_slice(bytes),
+                Took::Bulk => {}
+                Took::News(News::Frame(Frame::End)) => self.ended = true,
+                Took::News(news) => return Some(news),
+                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
+            }
+        }
+    }
+
+    /// The server is there.
+    pub(super) fn into_relay(self, server: End, now: Instant) -> Relay {
+        let Self {
+            mut account,
+            early,
+            ended,
+            ..
+        } = self;
+        let mut from_link = Direction::with(early.into(), 0);
+        if ended {
+            from_link.end();
+            account.closed_first = Some(Side::Left);
+        }
+        Relay::new(
+            server,
+            Side::Right,
+            from_link,
+            Direction::new(),
+            account,
+            now,
+        )
+    }
+}

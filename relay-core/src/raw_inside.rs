@@ -1,0 +1,435 @@
+//! `connect-connect --raw`: dials LINK until somebody answers, then the server, joins the two, and at once dials LINK again.
+//!
+//! A successful connect is the signal that a client waits. One link, one session.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+
+use crate::address::Target;
+use crate::dialling::{Dialling, Progress as DialProgress};
+use crate::entries::Entries;
+use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::ids::SessionIds;
+use crate::link::backoff::Backoff;
+use crate::listeners::ListenerId;
+use crate::plan::InsidePlan;
+use crate::report::{self, Exit, Report, Throttle};
+use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
+use crate::socket::dial::{Dial, DialError, Manner, Step};
+use crate::socket::end::End;
+use crate::socket::inherited;
+use crate::socket::listen::{Accepted, Peer};
+use crate::socket::options::Purpose;
+use crate::socket::resolve::{Answer, Asker};
+use crate::token::{Key, Slot};
+
+/// Runs the plan to its end.
+pub(crate) fn run_raw_inside(plan: InsidePlan, report: Report) -> Exit {
+    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
+        Ok(parts) => parts,
+        Err(exit) => return exit,
+    };
+    match RawInside::new(&plan, &mut parts.context) {
+        Ok(mut inside) => run(&mut inside, parts),
+        Err(fault) => {
+            parts.context.report.fatal(fault);
+            Exit::Temporary
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+struct RawInside {
+    entries: Entries<Entry>,
+    ids: SessionIds,
+    link: Target,
+    server: Target,
+    to: Arc<str>,
+    link_manner: Manner,
+    server_manner: Manner,
+    interval: Duration,
+    backoff: Backoff,
+    rng: fastrand::Rng,
+    /// The dial of LINK that is under way.
+    dialling: Option<Key>,
+    /// LINK is a connection that was inherited, and is in use.
+    inherited: bool,
+    patience: Patience,
+    sessions_max: usize,
+    once: bool,
+    draining: bool,
+    outcome: Exit,
+    warnings: Throttle,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Link(Box<Dial>),
+    Server(Box<Dialling>),
+    Session(Session),
+}
+
+impl RawInside {
+    fn new(plan: &InsidePlan, context: &mut Context) -> Result<Self, String> {
+        let settings = &plan.settings;
+        let (Some(link), Some(server)) = (
+            plan.link.first(),
+            plan.servers
+                .first()
+                .and_then(|service| service.ports.first()),
+        ) else {
+            return Err("a raw link needs one LINK and one SERVER".to_owned());
+        };
+        let manner = Manner {
+            purpose: Purpose::Session,
+            family: settings.family,
+            bind: settings.bind,
+            timeout: settings.connect_timeout,
+        };
+        let mut inside = Self {
+            entries: Entries::default(),
+            ids: SessionIds::new(),
+            link: link.clone(),
+            server: server.clone(),
+            to: server.to_string().into(),
+            link_manner: manner,
+            server_manner: Manner {
+                bind: plan.server_bind,
+                ..manner
+            },
+            interval: plan.interval,
+            backoff: Backoff::default(),
+            rng: fastrand::Rng::with_seed(u64::from_ne_bytes(crate::ids::random())),
+            dialling: None,
+            inherited: false,
+            patience: Patience {
+                idle: settings.idle_timeout,
+                half_close: settings.half_close_timeout,
+            },
+            sessions_max: context.settings.sessions_max,
+            once: settings.once,
+            draining: false,
+            outcome: Exit::Done,
+            warnings: Throttle::per(OUTAGE_PERIOD),
+        };
+        if let Some(end) = inherited::target(&inside.link.at, Purpose::Session) {
+            let mut end = end.map_err(|error| {
+                format!("unable to use {}: {}", link.word, report::reason(&error))
+            })?;
+            inside.inherited = true;
+            let key = inside.entries.next_key();
+            let registered = end.register(&context.registry, key, Slot::LEFT);
+            registered.map_err(|error| {
+                format!("unable to use {}: {}", link.word, report::reason(&error))
+            })?;
+            let entry = inside
+                .linked(key, end, Peer::Inherited, context)
+                .map_err(|reason| reason.to_string())?;
+            inside.entries.insert(entry);
+        }
+        Ok(inside)
+    }
+
+    fn may_dial(&self) -> bool {
+        let served = self.once && self.ids.count() > 0;
+        self.dialling.is_none()
+            && !self.inherited
+            && !self.draining
+            && !served
+            && self.entries.len() < self.sessions_max
+    }
+
+    fn dial_link(&mut self, context: &mut Context) {
+        let now = context.now();
+        let key = self.entries.next_key();
+        let dial = Dial::start(
+            &self.link.at,
+            self.link_manner,
+            Slot::LEFT,
+            &mut context.resolver,
+            Asker::Entry(key),
+            now,
+        );
+        self.entries.insert(Entry::Link(Box::new(dial)));
+        self.dialling = Some(key);
+    }
+
+    fn run_link(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Link(mut dial)) = self.entries.take(key) else {
+            return;
+        };
+        match dial.run(&context.registry, key, context.now()) {
+            Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
+            Step::Connected(end, peer) => {
+                self.dialling = None;
+                match self.linked(key, end, peer, context) {
+                    Ok(entry) => {
+                        self.entries.put_back(key, entry);
+                        self.entries.wake(key);
+                    }
+                    Err(reason) => {
+                        context.report.fatal(reason);
+                        self.outcome = Exit::Temporary;
+                        self.entries.remove(key);
+                    }
+                }
+            }
+            Step::Failed(error) => {
+                self.dialling = None;
+                self.entries.remove(key);
+                self.link_failed(&error, context);
+            }
+        }
+    }
+
+    /// The link is up: its session begins with the dial of the server.
+    fn linked(
+        &mut self,
+        key: Key,
+        link: End,
+        peer: Peer,
+        context: &mut Context,
+    ) -> Result<Entry, CloseReason> {
+        let now = context.now();
+        let account = self.ids.account(peer, self.to.clone(), now);
+        match inherited::target(&self.server.at, Purpose::Session) {
+            None => {
+                let dial = Dial::start(
+                    &self.server.at,
+                    self.server_manner,
+                    Slot::RIGHT,
+                    &mut context.resolver,
+                    Asker::Entry(key),
+                    now,
+                );
+                Ok(Entry::Server(Dialling::new(link, dial, account)))
+            }
+            Some(end) => {
+                let registered = end.and_then(|mut end| {
+                    end.register(&context.registry, key, Slot::RIGHT)
+                        .map(|()| end)
+                });
+                let end = registered.map_err(|error| CloseReason::Failed(Side::Right, error))?;
+                Ok(Entry::Session(Session::new(link, end, account, now)))
+            }
+        }
+    }
+
+    fn link_failed(&mut self, error: &DialError, context: &mut Context) {
+        let now = context.now();
+        self.backoff.failed(self.interval, &mut self.rng, now);
+        let text = format_args!("unable to connect to {}: {error}", self.link);
+        if self.once {
+            context.report.fatal(text);
+            self.outcome = Exit::Temporary;
+            self.draining = true;
+        } else {
+            // Refusal is how a raw link says that no client waits: nothing to warn of.
+            let refused = matches!(error, DialError::Failed(error) if error.kind() == std::io::ErrorKind::ConnectionRefused);
+            if refused {
+                context.report.debug(text);
+            } else {
+                self.warnings.warning(&context.report, now, text);
+            }
+        }
+    }
+
+    fn run_server(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Server(dialling)) = self.entries.take(key) else {
+            return;
+        };
+        match dialling.run(&context.registry, key, context.now()) {
+            DialProgress::Waiting(dialling) => self.entries.put_back(key, Entry::Server(dialling)),
+            DialProgress::Joined(session) => {
+                self.entries.put_back(key, Entry::Session(session));
+                self.run_session(key, context);
+            }
+            DialProgress::Over(reason, dialling) => {
+                self.entries.remove(key);
+                let (left, account) = dialling.into_left();
+                self.tell_unserved(&account, &reason, context);
+                close_end(left, &reason, &context.registry);
+                self.session_ended(&reason, false, context.now());
+            }
+        }
+    }
+
+    fn tell_unserved(&mut self, account: &Account, reason: &CloseReason, context: &Context) {
+        if let CloseReason::Unreached(why) = reason {
+            if self.once {
+                context.report.fatal(why)
+            } else {
+                self.warnings.warning(&context.report, context.now(), why)
+            }
+        }
+        account.tell(reason, 0, 0, &context.report, context.now());
+    }
+
+    fn run_session(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Session(session)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match session.run(&self.patience, &mut context.tackle) {
+            Progress::Waiting => {}
+            Progress::Again => self.entries.wake(key),
+            Progress::Over(reason) => self.finish(key, &reason, context),
+        }
+    }
+
+    fn finish(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
+        let Some(entry) = self.entries.remove(key) else {
+            return;
+        };
+        let Context {
+            tackle,
+            report,
+            registry,
+            ..
+        } = context;
+        match entry {
+            Entry::Link(_) => self.dialling = None,
+            Entry::Server(dialling) => {
+                let (left, account) = dialling.into_left();
+                account.tell(reason, 0, 0, report, tackle.now);
+                close_end(left, reason, registry);
+                self.session_ended(reason, false, tackle.now);
+            }
+            Entry::Session(session) => {
+                let heard = session.has_heard(Side::Left);
+                let now = tackle.now;
+                session.close(reason, report, registry, tackle);
+                self.session_ended(reason, heard, now);
+            }
+        }
+    }
+
+    /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed.
+    fn session_ended(&mut self, reason: &CloseReason, heard: bool, now: Instant) {
+        self.outcome = if matches!(reason, CloseReason::Eof) {
+            Exit::Done
+        } else {
+            Exit::Temporary
+        };
+        if heard {
+            self.backoff.healthy();
+        } else {
+            self.backoff.failed(self.interval, &mut self.rng, now);
+        }
+    }
+}
+
+impl Tool for RawInside {
+    type Entry = Entry;
+
+    fn entries(&mut self) -> &mut Entries<Entry> {
+        &mut self.entries
+    }
+
+    fn note(entry: &mut Entry, event: &Event, slot: Slot) {
+        match entry {
+            Entry::Link(dial) => dial.note(event, slot),
+            Entry::Server(dialling) => dialling.note(event, slot),
+            Entry::Session(session) => session.note(event, slot),
+        }
+    }
+
+    fn admits(&self, _: ListenerId) -> bool {
+        false
+    }
+
+    fn accepted(&mut self, _: ListenerId, _: Accepted, _: &mut Context) {}
+
+    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
+        let Asker::Entry(key) = asker else { return };
+        match self.entries.get_mut(key) {
+            Some(Entry::Link(dial)) => dial.resolved(answer, context.now()),
+            Some(Entry::Server(dialling)) => dialling.resolved(answer, context.now()),
+            Some(Entry::Session(_)) | None => return,
+        }
+        self.entries.wake(key);
+    }
+
+    fn run(&mut self, key: Key, context: &mut Context) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Link(_)) => self.run_link(key, context),
+            Some(Entry::Server(_)) => self.run_server(key, context),
+            Some(Entry::Session(_)) => self.run_session(key, context),
+            None => {}
+        }
+        let deadline = self
+            .entries
+            .get_mut(key)
+            .and_then(|entry| entry.deadline(&self.patience));
+        self.entries.arm(key, deadline);
+    }
+
+    fn decide(&mut self, context: &mut Context) {
+        if self.may_dial() && self.backoff.paused_until(context.now()).is_none() {
+            self.dial_link(context);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let patience = self.patience;
+        self.entries.expire(now, |entry| entry.deadline(&patience));
+    }
+
+    fn next_decision(&self, now: Instant) -> Option<Instant> {
+        if self.may_dial() {
+            self.backoff.paused_until(now)
+        } else {
+            None
+        }
+    }
+
+    fn reload(&mut self, _: &mut Context) {
+        self.backoff.nudge();
+    }
+
+    fn drain(&mut self, context: &mut Context) {
+        self.draining = true;
+        if let Some(key) = self.dialling {
+            self.finish(key, &CloseReason::Shutdown, context);
+        }
+    }
+
+    fn abandon(&mut self, context: &mut Context) {
+        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        keys.into_iter()
+            .for_each(|key| self.finish(key, &CloseReason::Shutdown, context));
+    }
+
+    fn status(&self) -> Status {
+        let dialling = usize::from(self.dialling.is_some());
+        Status {
+            sessions: self.entries.len() - dialling,
+            more: format!(" dialling={dialling}"),
+        }
+    }
+
+    fn done(&self) -> Option<Exit> {
+        let served = (self.once || self.inherited) && self.ids.count() > 0;
+        let exit = if self.once || self.inherited {
+            self.outcome
+        } else {
+            Exit::Done
+        };
+        ((self.draining || served) && self.entries.is_empty()).then_some(exit)
+    }
+}
+
+impl Entry {
+    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+        match self {
+            Self::Link(dial) => Some(dial.deadline()),
+            Self::Server(dialling) => Some(dialling.deadline()),
+            Self::Session(session) => session.deadline(patience),
+        }
+    }
+}
+
+/// An outage is told once in this time.
+const OUTAGE_PERIOD: Duration = Duration::from_secs(60);

@@ -1,0 +1,384 @@
+//! `listen-listen --raw`: a link is a plain connection, and carries the bytes of one client.
+//!
+//! That the link port accepts *is* the signal that a client waits. So the port listens only while clients wait, with a backlog
+//! of one less than they are: a longer one would let more dials connect than there are clients.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+
+use crate::address::ListenPoint;
+use crate::entries::Entries;
+use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::ids::SessionIds;
+use crate::listeners::{ListenerId, is_connection};
+use crate::plan::OutsidePlan;
+use crate::report::{self, Exit, Report, Throttle};
+use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
+use crate::socket::end::End;
+use crate::socket::inherited;
+use crate::socket::listen::{Accepted, Peer};
+use crate::socket::options::Purpose;
+use crate::socket::resolve::{Answer, Asker};
+use crate::token::{Key, Slot};
+
+/// Runs the plan to its end.
+pub(crate) fn run_raw_outside(plan: OutsidePlan, report: Report) -> Exit {
+    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
+        Ok(parts) => parts,
+        Err(exit) => return exit,
+    };
+    match RawOutside::new(&plan, &mut parts.context) {
+        Ok(mut outside) => run(&mut outside, parts),
+        Err(fault) => {
+            parts.context.report.fatal(fault);
+            Exit::Temporary
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+struct RawOutside {
+    entries: Entries<Entry>,
+    ids: SessionIds,
+    /// Clients that wait, first come, first served.
+    waiting: VecDeque<Key>,
+    client_listeners: Vec<(ListenerId, String)>,
+    link_listeners: Vec<ListenerId>,
+    /// The link, where it is one that was inherited.
+    fixed_link: Option<End>,
+    /// Clients for whom the link port is open now.
+    told: usize,
+    wait_timeout: Duration,
+    patience: Patience,
+    sessions_max: usize,
+    queue_max: usize,
+    once: bool,
+    draining: bool,
+    outcome: Exit,
+    unserved: Throttle,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Waiting(Box<Waiting>),
+    Session(Session),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    end: End,
+    account: Account,
+    deadline: Instant,
+}
+
+impl RawOutside {
+    fn new(plan: &OutsidePlan, context: &mut Context) -> Result<Self, String> {
+        let settings = &plan.settings;
+        let mut outside = Self {
+            entries: Entries::default(),
+            ids: SessionIds::new(),
+            waiting: VecDeque::new(),
+            client_listeners: Vec::new(),
+            link_listeners: Vec::new(),
+            fixed_link: None,
+            told: 0,
+            wait_timeout: plan.wait_timeout,
+            patience: Patience {
+                idle: settings.idle_timeout,
+                half_close: settings.half_close_timeout,
+            },
+            sessions_max: context.settings.sessions_max,
+            queue_max: plan.queue_max,
+            once: settings.once,
+            draining: false,
+            outcome: Exit::Done,
+            unserved: Throttle::per_second(),
+        };
+        let unable = |point: &ListenPoint, error| {
+            format!("unable to use {}: {}", point.word, report::reason(&error))
+        };
+        let points: Vec<_> = plan
+            .clients
+            .iter()
+            .flat_map(|service| &service.ports)
+            .collect();
+        for point in points.iter().filter(|point| !is_connection(&point.at)) {
+            let ids = context
+                .listeners
+                .bind(point, settings.family, Purpose::Session)?;
+            outside
+                .client_listeners
+                .extend(ids.into_iter().map(|id| (id, point.word.clone())));
+        }
+        for point in &plan.link {
+            if is_connection(&point.at) {
+                outside.fixed_link = Some(
+                    inherited::point(&point.at, Purpose::Session)
+                        .map_err(|error| unable(point, error))?,
+                );
+            } else {
+                outside
+                    .link_listeners
+                    .extend(context.listeners.bind_to_reopen(
+                        point,
+                        settings.family,
+                        Purpose::Session,
+                    )?);
+            }
+        }
+        context
+            .listeners
+            .open_all(&context.registry, &outside.link_listeners)?;
+        for point in points.iter().filter(|point| is_connection(&point.at)) {
+            let end = inherited::point(&point.at, Purpose::Session)
+                .map_err(|error| unable(point, error))?;
+            outside.client_accepted(
+                &point.word,
+                Accepted {
+                    end,
+                    peer: Peer::Inherited,
+                    local: None,
+                },
+                context,
+            );
+        }
+        Ok(outside)
+    }
+
+    fn client_accepted(&mut self, word: &str, accepted: Accepted, context: &mut Context) {
+        let Accepted { mut end, peer, .. } = accepted;
+        let now = context.now();
+        let key = self.entries.next_key();
+        let account = self.ids.account(peer, word.into(), now);
+        match end.register(&context.registry, key, Slot::LEFT) {
+            Ok(()) => {
+                self.entries.insert(Entry::Waiting(Box::new(Waiting {
+                    end,
+                    account,
+                    deadline: now + self.wait_timeout,
+                })));
+                self.waiting.push_back(key);
+            }
+            Err(error) => context.report.warning(format_args!(
+                "unable to serve {peer}: {}",
+                report::reason(&error)
+            )),
+        }
+    }
+
+    /// The client that has waited longest gets the link. A link for which no client waits any more is reset.
+    fn link_accepted(&mut self, mut link: End, context: &mut Context) {
+        let Some(key) = self.waiting.pop_front() else {
+            return;
+        };
+        let registered = link.register(&context.registry, key, Slot::RIGHT);
+        if let Err(error) = registered {
+            self.finish(key, &CloseReason::LinkLost(report::reason(&error)), context);
+            return;
+        }
+        if let Some(Entry::Waiting(waiting)) = self.entries.take(key) {
+            let Waiting { end, account, .. } = *waiting;
+            self.entries.put_back(
+                key,
+                Entry::Session(Session::new(end, link, account, context.now())),
+            );
+            self.entries.wake(key);
+        }
+    }
+
+    fn finish(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
+        let Some(entry) = self.entries.remove(key) else {
+            return;
+        };
+        self.outcome = if matches!(reason, CloseReason::Eof) {
+            Exit::Done
+        } else {
+            Exit::Temporary
+        };
+        let Context {
+            tackle,
+            report,
+            registry,
+            ..
+        } = context;
+        match entry {
+            Entry::Session(session) => session.close(reason, report, registry, tackle),
+            Entry::Waiting(waiting) => {
+                self.waiting.retain(|known| *known != key);
+                if matches!(reason, CloseReason::NoLink | CloseReason::LinkLost(_)) {
+                    let text = format_args!(
+                        "unable to serve {} on {}: {reason}",
+                        waiting.account.client, waiting.account.to
+                    );
+                    if self.once {
+                        report.fatal(text)
+                    } else {
+                        self.unserved.warning(report, tackle.now, text)
+                    }
+                }
+                waiting.account.tell(reason, 0, 0, report, tackle.now);
+                close_end(waiting.end, reason, registry);
+            }
+        }
+    }
+
+    fn close_clients(&self, context: &mut Context) {
+        let ids: Vec<_> = self.client_listeners.iter().map(|(id, _)| *id).collect();
+        context.listeners.close(&ids, &context.registry);
+    }
+}
+
+impl Tool for RawOutside {
+    type Entry = Entry;
+
+    fn entries(&mut self) -> &mut Entries<Entry> {
+        &mut self.entries
+    }
+
+    fn note(entry: &mut Entry, event: &Event, slot: Slot) {
+        match entry {
+            Entry::Waiting(waiting) => waiting.end.note(event, slot),
+            Entry::Session(session) => session.note(event, slot),
+        }
+    }
+
+    fn admits(&self, listener: ListenerId) -> bool {
+        let is_link = self.link_listeners.contains(&listener);
+        is_link || (self.entries.len() < self.sessions_max && self.waiting.len() < self.queue_max)
+    }
+
+    fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
+        let word = self
+            .client_listeners
+            .iter()
+            .find(|(id, _)| *id == listener)
+            .map(|(_, word)| word.clone());
+        match word {
+            None => self.link_accepted(accepted.end, context),
+            Some(word) => {
+                if self.once {
+                    self.close_clients(context);
+                }
+                self.client_accepted(&word, accepted, context);
+            }
+        }
+    }
+
+    fn resolved(&mut self, _: Asker, _: Answer, _: &mut Context) {}
+
+    fn run(&mut self, key: Key, context: &mut Context) {
+        let now = context.now();
+        let over = match self.entries.get_mut(key) {
+            None => None,
+            Some(Entry::Waiting(waiting)) if waiting.end.has_failed() => {
+                let error = waiting
+                    .end
+                    .take_error()
+                    .unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
+                Some(CloseReason::Failed(Side::Left, error))
+            }
+            Some(Entry::Waiting(waiting)) => {
+                (now >= waiting.deadline).then_some(CloseReason::NoLink)
+            }
+            Some(Entry::Session(session)) => match session.run(&self.patience, &mut context.tackle)
+            {
+                Progress::Waiting => None,
+                Progress::Again => {
+                    self.entries.wake(key);
+                    None
+                }
+                Progress::Over(reason) => Some(reason),
+            },
+        };
+        match over {
+            Some(reason) => self.finish(key, &reason, context),
+            None => {
+                let deadline = self
+                    .entries
+                    .get_mut(key)
+                    .and_then(|entry| entry.deadline(&self.patience));
+                self.entries.arm(key, deadline);
+            }
+        }
+    }
+
+    /// The link port is as open as clients wait.
+    fn decide(&mut self, context: &mut Context) {
+        if !self.waiting.is_empty()
+            && let Some(link) = self.fixed_link.take()
+        {
+            self.link_accepted(link, context);
+        }
+        let waiting = self.waiting.len();
+        if waiting == self.told {
+            return;
+        }
+        for id in &self.link_listeners {
+            let Some(listener) = context.listeners.get(*id) else {
+                continue;
+            };
+            let result = if waiting == 0 {
+                listener.stop()
+            } else {
+                listener.listen(waiting as i32 - 1)
+            };
+            if let Err(error) = result {
+                let what = if waiting == 0 { "close" } else { "open" };
+                context.report.warning(format_args!(
+                    "unable to {what} the link port: {}",
+                    report::reason(&error)
+                ));
+            }
+        }
+        self.told = waiting;
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let patience = self.patience;
+        self.entries.expire(now, |entry| entry.deadline(&patience));
+    }
+
+    fn next_decision(&self, _: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn drain(&mut self, context: &mut Context) {
+        self.draining = true;
+        self.close_clients(context);
+    }
+
+    fn abandon(&mut self, context: &mut Context) {
+        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        keys.into_iter()
+            .for_each(|key| self.finish(key, &CloseReason::Shutdown, context));
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            sessions: self.entries.len(),
+            more: format!(" waiting={}", self.waiting.len()),
+        }
+    }
+
+    fn done(&self) -> Option<Exit> {
+        let accepts = if self.once {
+            self.ids.count() == 0
+        } else {
+            !self.draining
+        };
+        let exit = if self.once { self.outcome } else { Exit::Done };
+        (!accepts && self.entries.is_empty()).then_some(exit)
+    }
+}
+
+impl Entry {
+    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+        match self {
+            Self::Waiting(waiting) => Some(waiting.deadline),
+            Self::Session(session) => session.deadline(patience),
+        }
+    }
+}
