@@ -60,10 +60,7 @@ impl Dialling {
     /// Does what is due.
     pub fn run(mut self: Box<Self>, registry: &Registry, key: Key, now: Instant) -> Progress {
         if self.left.has_failed() {
-            let error = self
-                .left
-                .take_error()
-                .unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
+            let error = self.left.failure();
             return Progress::Over(CloseReason::Failed(crate::session::Side::Left, error), self);
         }
         match self.dial.run(registry, key, now) {

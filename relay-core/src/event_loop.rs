@@ -35,25 +35,29 @@ pub trait Tool {
     fn note(entry: &mut Self::Entry, event: &Event, slot: Slot);
 
     /// Whether one more connection can be taken from this listener.
-    fn admits(&self, listener: ListenerId) -> bool;
+    fn admits(&self, _listener: ListenerId) -> bool {
+        false
+    }
 
     /// A connection came in.
-    fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context);
+    fn accepted(&mut self, _listener: ListenerId, _accepted: Accepted, _context: &mut Context) {}
 
     /// The answer to a lookup.
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context);
+    fn resolved(&mut self, _asker: Asker, _answer: Answer, _context: &mut Context) {}
 
     /// Does what is due in an entry.
     fn run(&mut self, key: Key, context: &mut Context);
 
     /// Does what the deciders say, until they say nothing more.
-    fn decide(&mut self, context: &mut Context);
+    fn decide(&mut self, _context: &mut Context) {}
 
     /// Queues the entries whose deadline has passed.
     fn expire(&mut self, now: Instant);
 
     /// When the deciders have something to say though nothing happens.
-    fn next_decision(&self, now: Instant) -> Option<Instant>;
+    fn next_decision(&self, _now: Instant) -> Option<Instant> {
+        None
+    }
 
     /// Dials now what waits for a back-off.
     fn reload(&mut self, _context: &mut Context) {}
@@ -106,10 +110,10 @@ impl Context {
 
 /// The loop before it runs: what it waits with, and what its tool works with.
 #[derive(Debug)]
-pub struct Loop {
+struct Loop {
     waiter: Waiter,
     /// For the tool, which binds its listeners by it.
-    pub context: Context,
+    context: Context,
 }
 
 #[derive(Debug)]
@@ -136,11 +140,7 @@ enum Life {
 
 impl Loop {
     /// Makes what every tool needs; `descriptors_spare` are for what is no session. On failure the fault is told.
-    pub fn new(
-        mut settings: Settings,
-        report: Report,
-        descriptors_spare: usize,
-    ) -> Result<Self, Exit> {
+    fn new(mut settings: Settings, report: Report, descriptors_spare: usize) -> Result<Self, Exit> {
         let fault = |what: &str, error: io::Error| {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
@@ -181,8 +181,28 @@ impl Loop {
     }
 }
 
+/// Makes the tool and runs it to its end; what keeps it from starting is told.
+pub fn start<T: Tool>(
+    settings: Settings,
+    report: Report,
+    descriptors_spare: usize,
+    make: impl FnOnce(&mut Context) -> Result<T, String>,
+) -> Exit {
+    let mut parts = match Loop::new(settings, report, descriptors_spare) {
+        Ok(parts) => parts,
+        Err(exit) => return exit,
+    };
+    match make(&mut parts.context) {
+        Ok(mut tool) => run(&mut tool, parts),
+        Err(fault) => {
+            parts.context.report.fatal(fault);
+            Exit::Temporary
+        }
+    }
+}
+
 /// Runs until there is nothing more to do.
-pub fn run(
+fn run(
     tool: &mut impl Tool,
     Loop {
         mut waiter,
@@ -300,8 +320,7 @@ fn handle_signals<T: Tool>(
                 }
             }
             (Request::Terminate, _) => {
-                tool.abandon(context);
-                return Life::Over(Exit::Done);
+                return abandon(tool, context);
             }
             (Request::Reload, _) => tool.reload(context),
             (Request::Status, _) => {
@@ -322,6 +341,11 @@ fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
     Life::Draining {
         until: context.now() + context.settings.drain_timeout,
     }
+}
+
+fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
+    tool.abandon(context);
+    Life::Over(tool.done().unwrap_or(Exit::Done))
 }
 
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
@@ -375,8 +399,7 @@ fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
             tool.done().map_or(draining, Life::Over)
         }
         Life::Draining { until } if context.now() >= until => {
-            tool.abandon(context);
-            Life::Over(tool.done().unwrap_or(Exit::Done))
+            abandon(tool, context)
         }
         life => life,
     }

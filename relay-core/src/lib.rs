@@ -1,5 +1,6 @@
 //! The relay.
 pub mod address;
+pub mod carrier;
 pub mod cli;
 pub mod dialling;
 pub mod entries;

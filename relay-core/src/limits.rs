@@ -90,6 +90,10 @@ pub const LINK_DIALS_MAX: usize = 128;
 pub const SURPLUS_WINDOW: Duration = Duration::from_secs(60);
 /// Links of one inside node that the outside node takes, beyond its `--max-sessions`.
 pub const LINKS_SPARE: usize = 2 * IDLE_LINKS_MAX;
+/// A LINK that cannot be reached is told once in this time.
+pub const OUTAGE_PERIOD: Duration = Duration::from_secs(60);
+/// Strangers on the link port cost one line of the log in this time.
+pub const STRANGERS_PERIOD: Duration = Duration::from_secs(60);
 /// Links that have not yet said HELLO.
 pub const STRANGERS_MAX: usize = 1024;
 

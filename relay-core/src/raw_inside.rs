@@ -10,34 +10,26 @@ use mio::event::Event;
 use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
-use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
+use crate::limits::OUTAGE_PERIOD;
 use crate::link::backoff::Backoff;
-use crate::listeners::ListenerId;
 use crate::plan::InsidePlan;
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
 use crate::socket::dial::{Dial, DialError, Manner, Step};
 use crate::socket::end::End;
 use crate::socket::inherited;
-use crate::socket::listen::{Accepted, Peer};
+use crate::socket::listen::Peer;
 use crate::socket::options::Purpose;
 use crate::socket::resolve::{Answer, Asker};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub(crate) fn run_raw_inside(plan: InsidePlan, report: Report) -> Exit {
-    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
-        Ok(parts) => parts,
-        Err(exit) => return exit,
-    };
-    match RawInside::new(&plan, &mut parts.context) {
-        Ok(mut inside) => run(&mut inside, parts),
-        Err(fault) => {
-            parts.context.report.fatal(fault);
-            Exit::Temporary
-        }
-    }
+    start(plan.settings.clone(), report, 0, |context| {
+        RawInside::new(&plan, context)
+    })
 }
 
 /// See the module.
@@ -83,12 +75,7 @@ impl RawInside {
         ) else {
             return Err("a raw link needs one LINK and one SERVER".to_owned());
         };
-        let manner = Manner {
-            purpose: Purpose::Session,
-            family: settings.family,
-            bind: settings.bind,
-            timeout: settings.connect_timeout,
-        };
+        let manner = Manner::of(settings, Purpose::Session);
         let mut inside = Self {
             entries: Entries::default(),
             ids: SessionIds::new(),
@@ -105,17 +92,14 @@ impl RawInside {
             rng: fastrand::Rng::with_seed(u64::from_ne_bytes(crate::ids::random())),
             dialling: None,
             inherited: false,
-            patience: Patience {
-                idle: settings.idle_timeout,
-                half_close: settings.half_close_timeout,
-            },
+            patience: Patience::of(settings),
             sessions_max: context.settings.sessions_max,
             once: settings.once,
             draining: false,
             outcome: Exit::Done,
             warnings: Throttle::per(OUTAGE_PERIOD),
         };
-        if let Some(end) = inherited::target(&inside.link.at, Purpose::Session) {
+        if let Some(end) = inherited::target(&inside.link, Purpose::Session) {
             let mut end = end.map_err(|error| {
                 format!("unable to use {}: {}", link.word, report::reason(&error))
             })?;
@@ -195,7 +179,7 @@ impl RawInside {
     ) -> Result<Entry, CloseReason> {
         let now = context.now();
         let account = self.ids.account(peer, self.to.clone(), now);
-        match inherited::target(&self.server.at, Purpose::Session) {
+        match inherited::target(&self.server, Purpose::Session) {
             None => {
                 let dial = Dial::start(
                     &self.server.at,
@@ -336,12 +320,6 @@ impl Tool for RawInside {
         }
     }
 
-    fn admits(&self, _: ListenerId) -> bool {
-        false
-    }
-
-    fn accepted(&mut self, _: ListenerId, _: Accepted, _: &mut Context) {}
-
     fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
         let Asker::Entry(key) = asker else { return };
         match self.entries.get_mut(key) {
@@ -430,6 +408,3 @@ impl Entry {
         }
     }
 }
-
-/// An outage is told once in this time.
-const OUTAGE_PERIOD: Duration = Duration::from_secs(60);

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
-use crate::address::ListenPoint;
 use crate::entries::Entries;
-use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::OutsidePlan;
@@ -20,22 +19,13 @@ use crate::socket::end::End;
 use crate::socket::inherited;
 use crate::socket::listen::{Accepted, Peer};
 use crate::socket::options::Purpose;
-use crate::socket::resolve::{Answer, Asker};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub(crate) fn run_raw_outside(plan: OutsidePlan, report: Report) -> Exit {
-    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
-        Ok(parts) => parts,
-        Err(exit) => return exit,
-    };
-    match RawOutside::new(&plan, &mut parts.context) {
-        Ok(mut outside) => run(&mut outside, parts),
-        Err(fault) => {
-            parts.context.report.fatal(fault);
-            Exit::Temporary
-        }
-    }
+    start(plan.settings.clone(), report, 0, |context| {
+        RawOutside::new(&plan, context)
+    })
 }
 
 /// See the module.
@@ -86,19 +76,13 @@ impl RawOutside {
             fixed_link: None,
             told: 0,
             wait_timeout: plan.wait_timeout,
-            patience: Patience {
-                idle: settings.idle_timeout,
-                half_close: settings.half_close_timeout,
-            },
+            patience: Patience::of(settings),
             sessions_max: context.settings.sessions_max,
             queue_max: plan.queue_max,
             once: settings.once,
             draining: false,
             outcome: Exit::Done,
             unserved: Throttle::per_second(),
-        };
-        let unable = |point: &ListenPoint, error| {
-            format!("unable to use {}: {}", point.word, report::reason(&error))
         };
         let points: Vec<_> = plan
             .clients
@@ -115,10 +99,7 @@ impl RawOutside {
         }
         for point in &plan.link {
             if is_connection(&point.at) {
-                outside.fixed_link = Some(
-                    inherited::point(&point.at, Purpose::Session)
-                        .map_err(|error| unable(point, error))?,
-                );
+                outside.fixed_link = Some(inherited::point(point, Purpose::Session)?);
             } else {
                 outside
                     .link_listeners
@@ -133,14 +114,12 @@ impl RawOutside {
             .listeners
             .open_all(&context.registry, &outside.link_listeners)?;
         for point in points.iter().filter(|point| is_connection(&point.at)) {
-            let end = inherited::point(&point.at, Purpose::Session)
-                .map_err(|error| unable(point, error))?;
+            let end = inherited::point(point, Purpose::Session)?;
             outside.client_accepted(
                 &point.word,
                 Accepted {
                     end,
                     peer: Peer::Inherited,
-                    local: None,
                 },
                 context,
             );
@@ -267,17 +246,12 @@ impl Tool for RawOutside {
         }
     }
 
-    fn resolved(&mut self, _: Asker, _: Answer, _: &mut Context) {}
-
     fn run(&mut self, key: Key, context: &mut Context) {
         let now = context.now();
         let over = match self.entries.get_mut(key) {
             None => None,
             Some(Entry::Waiting(waiting)) if waiting.end.has_failed() => {
-                let error = waiting
-                    .end
-                    .take_error()
-                    .unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into());
+                let error = waiting.end.failure();
                 Some(CloseReason::Failed(Side::Left, error))
             }
             Some(Entry::Waiting(waiting)) => {
@@ -339,10 +313,6 @@ impl Tool for RawOutside {
     fn expire(&mut self, now: Instant) {
         let patience = self.patience;
         self.entries.expire(now, |entry| entry.deadline(&patience));
-    }
-
-    fn next_decision(&self, _: Instant) -> Option<Instant> {
-        None
     }
 
     fn drain(&mut self, context: &mut Context) {

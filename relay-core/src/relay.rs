@@ -3,7 +3,6 @@
 //! The link outlives the session. So nothing here closes it: a failure of the plain end is for the caller to pass on by
 //! ABORT, and a failure of the link is told apart from it.
 
-use std::io;
 use std::time::Instant;
 
 use mio::Registry;
@@ -154,10 +153,7 @@ impl Relay {
         if self.plain.has_failed()
             && (self.to_link.is_stalled() || self.to_link.flow() == Flow::Finished)
         {
-            let error = self
-                .plain
-                .take_error()
-                .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+            let error = self.plain.failure();
             return Progress::Over(CloseReason::Failed(self.side, error));
         }
         if self.from_link.flow() == Flow::Finished && self.to_link.flow() == Flow::Finished {

@@ -8,7 +8,7 @@ use mio::event::Event;
 use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
-use crate::event_loop::{Context, Loop, Status, Tool, run};
+use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::RoutePlan;
@@ -24,17 +24,9 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
-    let mut parts = match Loop::new(plan.settings.clone(), report, 0) {
-        Ok(parts) => parts,
-        Err(exit) => return exit,
-    };
-    match Route::new(&plan, &mut parts.context) {
-        Ok(mut route) => run(&mut route, parts),
-        Err(fault) => {
-            parts.context.report.fatal(fault);
-            Exit::Temporary
-        }
-    }
+    start(plan.settings.clone(), report, 0, |context| {
+        Route::new(&plan, context)
+    })
 }
 
 /// See the module.
@@ -77,16 +69,8 @@ impl Route {
             entries: Entries::default(),
             ways: Vec::new(),
             way_of: Vec::new(),
-            manner: Manner {
-                purpose: Purpose::Session,
-                family: settings.family,
-                bind: settings.bind,
-                timeout: settings.connect_timeout,
-            },
-            patience: Patience {
-                idle: settings.idle_timeout,
-                half_close: settings.half_close_timeout,
-            },
+            manner: Manner::of(settings, Purpose::Session),
+            patience: Patience::of(settings),
             ids: SessionIds::new(),
             sessions_max: context.settings.sessions_max,
             once: settings.once,
@@ -114,9 +98,7 @@ impl Route {
         context.listeners.open_all(&context.registry, &[])?;
         for (way, (point, _)) in plan.routes.iter().enumerate() {
             if is_connection(&point.at) {
-                let end = inherited::point(&point.at, Purpose::Session).map_err(|error| {
-                    format!("unable to use {}: {}", point.word, report::reason(&error))
-                })?;
+                let end = inherited::point(point, Purpose::Session)?;
                 route.begin(way, end, Peer::Inherited, context);
             }
         }
@@ -135,12 +117,12 @@ impl Route {
             ));
             return;
         }
-        let at = &self.ways[way].target.at;
-        let entry = match inherited::target(at, Purpose::Session) {
+        let target = &self.ways[way].target;
+        let entry = match inherited::target(target, Purpose::Session) {
             Some(right) => join_inherited(left, right, account, key, context),
             None => {
                 let dial = Dial::start(
-                    at,
+                    &target.at,
                     self.manner,
                     Slot::RIGHT,
                     &mut context.resolver,
@@ -281,15 +263,9 @@ impl Tool for Route {
         self.entries.arm(key, deadline);
     }
 
-    fn decide(&mut self, _: &mut Context) {}
-
     fn expire(&mut self, now: Instant) {
         let patience = self.patience;
         self.entries.expire(now, |entry| entry.deadline(&patience));
-    }
-
-    fn next_decision(&self, _: Instant) -> Option<Instant> {
-        None
     }
 
     fn drain(&mut self, context: &mut Context) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
+use crate::plan::Settings;
 use crate::proto::frame::{AbortCode, SessionId};
 use crate::pump::{Direction, Flow, Tackle, Verdict};
 use crate::report::{self, Report, SessionLine};
@@ -180,9 +181,7 @@ impl Session {
         ] {
             // Its reset is behind bytes that nobody takes, or behind its end of file.
             if end.has_failed() && (direction.is_stalled() || direction.flow() == Flow::Finished) {
-                let error = end
-                    .take_error()
-                    .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+                let error = end.failure();
                 return Progress::Over(CloseReason::Failed(side, error));
             }
         }
@@ -277,6 +276,14 @@ impl Progress {
 }
 
 impl Patience {
+    /// As asked for.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            idle: settings.idle_timeout,
+            half_close: settings.half_close_timeout,
+        }
+    }
+
     /// When a session that was last active then has been silent for too long; `one_way` if one of its directions has ended.
     pub fn ends(&self, active: Instant, one_way: bool) -> Option<(Instant, CloseReason)> {
         let idle = self

@@ -1,11 +1,11 @@
 //! A session between OPEN and the server's answer.
 
-use std::io;
 use std::time::Instant;
 
 use mio::Registry;
 use mio::event::Event;
 
+use crate::carrier::{Attempt, Pending};
 use crate::limits::KEPT_BYTES_MAX;
 use crate::link_end::{LinkEnd, News};
 use crate::proto::link::{Event as Frame, Fault};
@@ -29,83 +29,32 @@ pub(super) struct Reaching {
 }
 
 #[derive(Debug)]
-enum Server {
+pub(super) enum Server {
     Dialling(Dial),
-    /// It was inherited, and is there; or cannot be used.
-    There(Option<io::Result<End>>),
+    /// It was inherited. `None` once it was given away.
+    There(Option<End>),
 }
 
-/// How far it is.
+/// What became of the server.
 #[derive(Debug)]
-pub(super) enum Progress {
-    Waiting,
-    News(News),
-    Connected(End),
-    Failed(DialError),
+pub(super) enum Outcome {
+    Reached(End),
+    Unreached(DialError),
 }
 
 impl Reaching {
-    pub(super) fn new(dial: Dial, account: Account) -> Self {
+    pub(super) fn new(server: Server, account: Account) -> Self {
         Self {
-            server: Server::Dialling(dial),
+            server,
             account,
             early: Vec::new(),
             ended: false,
-        }
-    }
-
-    pub(super) fn there(server: io::Result<End>, account: Account) -> Self {
-        Self {
-            server: Server::There(Some(server)),
-            account,
-            early: Vec::new(),
-            ended: false,
-        }
-    }
-
-    pub(super) fn note(&mut self, event: &Event, slot: Slot) {
-        match &mut self.server {
-            Server::Dialling(dial) => dial.note(event, slot),
-            Server::There(Some(Ok(end))) => end.note(event, slot),
-            Server::There(_) => {}
         }
     }
 
     pub(super) fn resolved(&mut self, answer: Answer, now: Instant) {
         if let Server::Dialling(dial) = &mut self.server {
             dial.resolved(answer, now);
-        }
-    }
-
-    pub(super) fn deadline(&self) -> Instant {
-        match &self.server {
-            Server::Dialling(dial) => dial.deadline(),
-            Server::There(_) => self.account.started,
-        }
-    }
-
-    /// Reads the link, and dials.
-    pub(super) fn run(
-        &mut self,
-        link: &mut LinkEnd,
-        registry: &Registry,
-        key: Key,
-        tackle: &mut Tackle,
-    ) -> Progress {
-        if let Some(news) = self.read(link, tackle) {
-            return Progress::News(news);
-        }
-        match &mut self.server {
-            Server::Dialling(dial) => match dial.run(registry, key, tackle.now) {
-                Step::Pending => Progress::Waiting,
-                Step::Connected(end, _) => Progress::Connected(end),
-                Step::Failed(error) => Progress::Failed(error),
-            },
-            Server::There(end) => match end.take() {
-                Some(Ok(end)) => Progress::Connected(end),
-                Some(Err(error)) => Progress::Failed(DialError::Failed(error)),
-                None => Progress::Waiting,
-            },
         }
     }
 
@@ -145,5 +94,46 @@ impl Reaching {
             account,
             now,
         )
+    }
+}
+
+impl Pending for Reaching {
+    type News = Outcome;
+
+    fn note(&mut self, event: &Event, slot: Slot) {
+        match &mut self.server {
+            Server::Dialling(dial) => dial.note(event, slot),
+            Server::There(Some(end)) => end.note(event, slot),
+            Server::There(None) => {}
+        }
+    }
+
+    fn run(
+        &mut self,
+        link: &mut LinkEnd,
+        registry: &Registry,
+        key: Key,
+        tackle: &mut Tackle,
+    ) -> Attempt<Outcome> {
+        if let Some(news) = self.read(link, tackle) {
+            return Attempt::Link(news);
+        }
+        match &mut self.server {
+            Server::Dialling(dial) => match dial.run(registry, key, tackle.now) {
+                Step::Pending => Attempt::Waiting,
+                Step::Connected(end, _) => Attempt::Session(Outcome::Reached(end)),
+                Step::Failed(error) => Attempt::Session(Outcome::Unreached(error)),
+            },
+            Server::There(end) => end.take().map_or(Attempt::Waiting, |end| {
+                Attempt::Session(Outcome::Reached(end))
+            }),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.server {
+            Server::Dialling(dial) => Some(dial.deadline()),
+            Server::There(_) => None,
+        }
     }
 }

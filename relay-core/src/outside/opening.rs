@@ -3,17 +3,19 @@
 use std::io;
 use std::time::Instant;
 
+use mio::Registry;
 use mio::event::Event;
 
-use super::Client;
+use super::clients::Client;
+use crate::carrier::{Attempt, Pending};
 use crate::limits::KEPT_BYTES_MAX;
 use crate::link::pairing::Ticket;
-use crate::link_end::LinkEnd;
+use crate::link_end::{LinkEnd, News};
 use crate::pump::{Direction, Sink as _, Tackle};
 use crate::relay::Relay;
 use crate::session::Side;
 use crate::socket::end::is_blocked;
-use crate::token::Slot;
+use crate::token::{Key, Slot};
 
 /// The client's first bytes are sent from a copy, which is kept until the inside node has said whether a server took them.
 #[derive(Debug)]
@@ -24,13 +26,9 @@ pub(super) struct Opening {
     sent: usize,
 }
 
-/// How far it is.
+/// The client was reset, or failed.
 #[derive(Debug)]
-pub(super) enum Progress {
-    Waiting,
-    ClientFailed(io::Error),
-    LinkFailed(io::Error),
-}
+pub(super) struct ClientFailed(pub(super) io::Error);
 
 impl Opening {
     pub(super) fn new(client: Client, ticket: Ticket) -> Self {
@@ -41,21 +39,7 @@ impl Opening {
         }
     }
 
-    pub(super) fn note(&mut self, event: &Event, slot: Slot) {
-        self.client.end.note(event, slot);
-    }
-
-    /// Reads the client as far as its bytes may be kept, and sends what may be sent.
-    pub(super) fn run(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Progress {
-        if let Err(error) = self.read(tackle) {
-            return Progress::ClientFailed(error);
-        }
-        match self.send(link, tackle) {
-            Err(error) if !is_blocked(&error) => Progress::LinkFailed(error),
-            _ => Progress::Waiting,
-        }
-    }
-
+    /// Reads the client as far as its bytes may be kept.
     fn read(&mut self, tackle: &mut Tackle) -> io::Result<()> {
         let Client {
             end, kept, ended, ..
@@ -71,13 +55,13 @@ impl Opening {
         }
         // Bytes that may not be kept yet hide a reset behind them.
         if end.has_failed() {
-            return Err(end
-                .take_error()
-                .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()));
+            Err(end.failure())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
+    /// Sends what may be sent.
     fn send(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> io::Result<()> {
         while self.sent < self.client.kept.len() {
             let count = link.put(&self.client.kept[self.sent..], &mut tackle.head, tackle.now)?;
@@ -100,12 +84,15 @@ impl Opening {
         let Self { client, sent, .. } = self;
         let Client {
             end,
-            account,
+            mut account,
             mut kept,
             ended,
             ..
         } = client;
         let unsent = kept.split_off(sent);
+        if ended {
+            account.closed_first = Some(Side::Left);
+        }
         let to_link = if ended && unsent.is_empty() {
             Direction::finished(sent as u64)
         } else {
@@ -122,5 +109,33 @@ impl Opening {
     pub(super) fn into_client(self, link: &mut LinkEnd) -> (Client, Ticket) {
         link.leave_over_bytes(&self.client.kept[self.sent..]);
         (self.client, self.ticket)
+    }
+}
+
+impl Pending for Opening {
+    type News = ClientFailed;
+
+    fn note(&mut self, event: &Event, slot: Slot) {
+        self.client.end.note(event, slot);
+    }
+
+    fn run(
+        &mut self,
+        link: &mut LinkEnd,
+        _: &Registry,
+        _: Key,
+        tackle: &mut Tackle,
+    ) -> Attempt<ClientFailed> {
+        if let Err(error) = self.read(tackle) {
+            return Attempt::Session(ClientFailed(error));
+        }
+        match self.send(link, tackle) {
+            Err(error) if !is_blocked(&error) => Attempt::Link(News::Failed(error)),
+            _ => link.read(tackle).map_or(Attempt::Waiting, Attempt::Link),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
     }
 }

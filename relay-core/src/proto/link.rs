@@ -11,8 +11,9 @@
 //!   caller already holds; they are told by [`Link::payload_sent`]. What was appended must be sent, in that order. Neither is
 //!   called while an earlier buffer is unsent: a peer that asks and does not read would decide how large it grows.
 //! * **The end of a session.** A direction is finished by its first END, ABORT or REFUSED. When both are, and nothing of them
-//!   waits to be sent, [`Link::settle`] says so once, and the link is idle. It is asked after each `receive` and each
-//!   `transmit`: the frame behind the last one of a session may be the next OPEN, which only an idle link takes.
+//!   waits to be sent, [`Link::settle`] says so once, and the link is idle. While [`Link::is_over`], nothing is shown to `receive`
+//!   before `settle` was called: the frame behind the last one of a session may be the next OPEN, which only an idle link takes.
+
 //! * **Time.** [`Link::handle_timeout`] is called at [`Link::poll_timeout`] or later, until it returns `None`.
 //!
 //! What it does not do: choose links, keep bytes, decide whether to dial. That is in `crate::link`.
@@ -479,7 +480,7 @@ impl Link {
     /// Outside: the signal. `open.number` is filled in here. On a link that was not heard from lately a PING goes with it, and
     /// payload waits for the answer: see [`Link::may_send_payload`].
     pub fn open(&mut self, mut open: Open, now: Instant) {
-        debug_assert!(self.is_idle() && self.role == Role::Outside);
+        debug_assert!(self.is_idle() && self.role == Role::Outside && self.pending.head.is_none());
         self.number = self.number.wrapping_add(1);
         open.number = self.number;
         self.pending.head = Some(Box::new(Frame::Open(open)));
@@ -681,29 +682,32 @@ impl Link {
 impl Link {
     /// True once, when the session is over and all of it is sent: the link is idle.
     pub fn settle(&mut self) -> bool {
+        if !self.is_over() {
+            return false;
+        }
+        self.phase = Phase::Idle;
+        self.pending.abort = None;
+        self.liveness.asked = None;
+        true
+    }
+
+    /// [`Link::settle`] is due. What comes next may be the next OPEN, so nothing more is to be shown to [`Link::receive`] before.
+    pub fn is_over(&self) -> bool {
         let Phase::Session(session) = &self.phase else {
             return false;
         };
-        let over = session.ours != Flow::Open && session.theirs != Flow::Open;
         let Pending {
             head,
             opened,
             end,
             abort,
             ..
-        } = &mut self.pending;
-        if over && session.ours == Flow::EndedThenAborted && !*end {
-            // For the peer, whose direction is finished, our END ended the session. It would ignore the ABORT, and the next
-            // frame may be its OPEN.
-            *abort = None;
-        }
-        let sent = head.is_none() && !*opened && !*end && abort.is_none();
-        if !(over && sent && self.announced_left == 0 && self.payload_left == 0) {
-            return false;
-        }
-        self.phase = Phase::Idle;
-        self.liveness.asked = None;
-        true
+        } = &self.pending;
+        // For the peer, whose direction is finished, our END ended the session: it would ignore an ABORT behind it.
+        let abort_is_due = abort.is_some() && session.ours != Flow::EndedThenAborted;
+        let is_said = head.is_none() && !opened && !end && !abort_is_due;
+        let is_finished = session.ours != Flow::Open && session.theirs != Flow::Open;
+        is_finished && is_said && self.announced_left == 0 && self.payload_left == 0
     }
 
     /// The handshake is done, and neither BYE nor ERROR has ended the link.
@@ -742,9 +746,9 @@ impl Link {
         }
     }
 
-    /// The kernel says that the peer is there.
-    pub fn heard(&mut self, now: Instant) {
-        self.liveness.heard = now;
+    /// The kernel says that the peer was there `at` that time: now, if bytes wait to be read; else when it last heard of it.
+    pub fn heard(&mut self, at: Instant) {
+        self.liveness.heard = self.liveness.heard.max(at);
     }
 
     /// The time after which the peer's silence, or its host's, means that it is gone.

@@ -21,7 +21,7 @@ use super::options::{Purpose, prepare};
 use super::resolve::{Answer, Asker, Resolver, interleave, localhost};
 use crate::address::{BindAddress, TargetAt, TargetHost, UnixName};
 use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY};
-use crate::plan::Family;
+use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
 use crate::report;
 use crate::token::{Key, Slot};
@@ -37,6 +37,18 @@ pub struct Manner {
     pub bind: Option<BindAddress>,
     /// For all addresses together, the lookup included.
     pub timeout: Duration,
+}
+
+impl Manner {
+    /// As asked for.
+    pub fn of(settings: &Settings, purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            family: settings.family,
+            bind: settings.bind,
+            timeout: settings.connect_timeout,
+        }
+    }
 }
 
 /// One dial under way.

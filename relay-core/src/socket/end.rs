@@ -292,10 +292,20 @@ impl End {
         SockRef::from(&self.read).take_error().ok().flatten()
     }
 
+    /// Why it has failed, as far as the kernel still knows.
+    pub fn failure(&self) -> io::Error {
+        self.take_error()
+            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+    }
+
+    /// The address that the peer is connected to, where it has one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        SockRef::from(&self.read).local_addr().ok()?.as_socket()
+    }
+
     /// A dial of a local port that nobody listens on can meet itself, if the kernel picked that very port for it.
     pub fn is_joined_to_itself(&self, peer: SocketAddr) -> bool {
-        let local = || SockRef::from(&self.read).local_addr().ok()?.as_socket();
-        peer.ip().is_loopback() && local() == Some(peer)
+        peer.ip().is_loopback() && self.local_address() == Some(peer)
     }
 
     /// Closes in an orderly way: what is sent is delivered.

@@ -12,19 +12,21 @@ use nix::sys::stat::{SFlag, fstat};
 
 use super::end::{End, Medium};
 use super::options::{Purpose, prepare};
-use crate::address::{ListenAt, TargetAt};
+use crate::address::{ListenAt, ListenPoint, Target, TargetAt};
+use crate::report;
 
 /// The connection that a word to listen on stands for.
-pub fn point(at: &ListenAt, purpose: Purpose) -> io::Result<End> {
-    match at {
+pub fn point(point: &ListenPoint, purpose: Purpose) -> Result<End, String> {
+    let end = match &point.at {
         ListenAt::Fd { read, write } => connection(*read, *write, purpose),
         _ => stdio(purpose),
-    }
+    };
+    end.map_err(|error| unable_to_use(&point.word, &error))
 }
 
 /// The connection that a word to dial stands for, if it is not to be dialled.
-pub fn target(at: &TargetAt, purpose: Purpose) -> Option<io::Result<End>> {
-    match at {
+pub fn target(target: &Target, purpose: Purpose) -> Option<io::Result<End>> {
+    match &target.at {
         TargetAt::Stdio => Some(stdio(purpose)),
         TargetAt::Fd { read, write } => Some(connection(*read, *write, purpose)),
         TargetAt::Tcp { .. } | TargetAt::Unix(_) => None,
@@ -130,4 +132,9 @@ fn inode(fd: RawFd) -> io::Result<(u64, u64)> {
 fn with_fd<T>(fd: RawFd, ask: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> nix::Result<T> {
     // SAFETY: fstat(2) refuses a number that is no open descriptor, and the borrow ends with the call.
     ask(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// What is told when a word for an inherited descriptor cannot be used.
+pub fn unable_to_use(word: &str, error: &io::Error) -> String {
+    format!("unable to use {word}: {}", report::reason(error))
 }

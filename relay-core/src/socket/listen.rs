@@ -52,8 +52,6 @@ pub struct Accepted {
     pub end: End,
     /// Who is there.
     pub peer: Peer,
-    /// The address that it connected to, where it has one.
-    pub local: Option<SocketAddr>,
 }
 
 /// Binds every address of `at`, which is not stdio.
@@ -246,11 +244,9 @@ impl Listener {
         match &self.acceptor {
             Acceptor::Tcp(listener) => {
                 let (socket, peer) = listener.accept()?;
-                let local = socket.local_addr().ok();
                 Ok(Accepted {
                     end: End::socket(socket.into()),
                     peer: Peer::Tcp(peer),
-                    local,
                 })
             }
             Acceptor::Unix(listener) => {
@@ -258,7 +254,6 @@ impl Listener {
                 Ok(Accepted {
                     end: End::socket(socket.into()),
                     peer: Peer::Unix,
-                    local: None,
                 })
             }
         }
@@ -316,6 +311,16 @@ impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
             let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Peer {
+    /// The address, where it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix | Self::Inherited => None,
         }
     }
 }

@@ -1,0 +1,255 @@
+//! A link with whatever it carries: what both nodes do alike.
+//!
+//! The stages of a link are those of its session. How a session begins differs between the nodes, and is a [`Pending`] of
+//! each; from the server's answer on it is a [`Relay`]. A node asks [`Carrier::next`] what there is to do, until there is nothing.
+
+use std::time::Instant;
+
+use mio::Registry;
+use mio::event::Event;
+
+use crate::event_loop::Context;
+use crate::farewell::Farewell;
+use crate::link_end::{LinkEnd, News};
+use crate::proto::link::{Event as Frame, Fault};
+use crate::pump::Tackle;
+use crate::relay::{Progress, Relay};
+use crate::report;
+use crate::session::{CloseReason, Patience};
+use crate::token::{Key, Slot};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Carrier<P> {
+    /// The link itself.
+    pub link: LinkEnd,
+    /// What it carries.
+    pub stage: Stage<P>,
+}
+
+/// What a link carries.
+#[derive(Debug)]
+pub enum Stage<P> {
+    /// Nothing: the peer has not introduced itself.
+    Greeting,
+    /// Nothing.
+    Idle,
+    /// A session whose server has not answered.
+    Pending(Box<P>),
+    /// A session.
+    Relaying(Relay),
+    /// The last frames of a session that is over here.
+    Settling,
+    /// Nothing any more.
+    Leaving(Farewell),
+}
+
+/// A session between OPEN and the server's answer.
+pub trait Pending {
+    /// What it comes to.
+    type News;
+
+    /// Takes in what epoll says of the session's own descriptors.
+    fn note(&mut self, event: &Event, slot: Slot);
+
+    /// Does what is due, and reads the link.
+    fn run(
+        &mut self,
+        link: &mut LinkEnd,
+        registry: &Registry,
+        key: Key,
+        tackle: &mut Tackle,
+    ) -> Attempt<Self::News>;
+
+    /// When there is something to do though nothing happened.
+    fn deadline(&self) -> Option<Instant>;
+}
+
+/// How far a pending session is.
+#[derive(Debug)]
+pub enum Attempt<N> {
+    /// Nothing to do now.
+    Waiting,
+    /// The link says something.
+    Link(News),
+    /// The session does.
+    Session(N),
+}
+
+/// What there is to do with a link.
+#[derive(Debug)]
+pub enum Next<N> {
+    /// Nothing, until an event comes.
+    Nothing,
+    /// The link has used up its share of this turn.
+    Again,
+    /// Deal with this, and ask again.
+    Say(Happening<N>),
+}
+
+/// What happened on a link.
+#[derive(Debug)]
+pub enum Happening<N> {
+    /// A frame for the node.
+    Frame(Frame),
+    /// The pending session has come to something.
+    Pending(N),
+    /// The running session is over, and told.
+    SessionOver(CloseReason),
+    /// The link is idle again.
+    Idle,
+    /// The peer broke the protocol.
+    Fault(Fault),
+    /// The link is no more; after [`Stage::Leaving`] there is no reason to give.
+    Lost(String),
+}
+
+impl<P: Pending> Carrier<P> {
+    /// A link that has just connected.
+    pub fn new(link: LinkEnd) -> Self {
+        Self {
+            link,
+            stage: Stage::Greeting,
+        }
+    }
+
+    /// Takes in what epoll says.
+    pub fn note(&mut self, event: &Event, slot: Slot) {
+        match (slot, &mut self.stage) {
+            (Slot::LEFT | Slot::LEFT_WRITE, _) => self.link.end.note(event, slot),
+            (_, Stage::Pending(pending)) => pending.note(event, slot),
+            (_, Stage::Relaying(relay)) => relay.plain.note(event, slot),
+            _ => {}
+        }
+    }
+
+    /// Reads, relays, and sends what waits, until the link blocks or there is something to say.
+    pub fn next(&mut self, key: Key, patience: &Patience, context: &mut Context) -> Next<P::News> {
+        // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
+        if matches!(self.stage, Stage::Settling)
+            && let Some(happening) = self.rest(&mut context.tackle)
+        {
+            return Next::Say(happening);
+        }
+        let Self { link, stage } = self;
+        let tackle = &mut context.tackle;
+        let news = match stage {
+            Stage::Leaving(farewell) => {
+                let gone = farewell.run(link, tackle);
+                return if gone {
+                    Next::Say(Happening::Lost(String::new()))
+                } else {
+                    Next::Nothing
+                };
+            }
+            Stage::Pending(pending) => match pending.run(link, &context.registry, key, tackle) {
+                Attempt::Waiting => None,
+                Attempt::Link(news) => Some(news),
+                Attempt::Session(news) => return Next::Say(Happening::Pending(news)),
+            },
+            Stage::Relaying(relay) => match relay.run(link, patience, tackle) {
+                Progress::Waiting => None,
+                Progress::Again => return self.rest(tackle).map_or(Next::Again, Next::Say),
+                Progress::Finished => return self.over(CloseReason::Eof, context),
+                Progress::Over(reason) => {
+                    link.protocol.abort(reason.abort_code(), tackle.now);
+                    return self.over(reason, context);
+                }
+                Progress::Aborted(reason) => return self.over(reason, context),
+                Progress::Frame(frame) => Some(News::Frame(frame)),
+                Progress::LinkDown(news) => Some(news),
+            },
+            Stage::Greeting | Stage::Idle | Stage::Settling => link.read(tackle),
+        };
+        match news {
+            None => self.rest(tackle).map_or(Next::Nothing, Next::Say),
+            Some(News::Frame(frame)) => Next::Say(Happening::Frame(frame)),
+            Some(News::Fault(fault)) => Next::Say(Happening::Fault(fault)),
+            Some(News::Eof) => Next::Say(Happening::Lost("end of file without BYE".to_owned())),
+            Some(News::Failed(error)) => Next::Say(Happening::Lost(report::reason(&error))),
+        }
+    }
+
+    /// There is nothing more to read: sends what waits, and looks at the clock.
+    fn rest(&mut self, tackle: &mut Tackle) -> Option<Happening<P::News>> {
+        if let Some(expired) = self.link.expired(tackle.now) {
+            return Some(Happening::Lost(expired.to_string()));
+        }
+        if let Err(error) = self.link.flush(tackle) {
+            return Some(Happening::Lost(report::reason(&error)));
+        }
+        if !self.link.protocol.settle() {
+            return None;
+        }
+        self.stage = Stage::Idle;
+        Some(Happening::Idle)
+    }
+
+    fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::News> {
+        self.end_session(&reason, context);
+        Next::Say(Happening::SessionOver(reason))
+    }
+
+    /// Takes the session off the link. A running one is closed and told; a pending one is the caller's.
+    pub fn end_session(&mut self, reason: &CloseReason, context: &mut Context) -> Ended<P> {
+        match std::mem::replace(&mut self.stage, Stage::Settling) {
+            Stage::Pending(pending) => Ended::Pending(pending),
+            Stage::Relaying(relay) => {
+                let left = relay.close(
+                    reason,
+                    &context.report,
+                    &context.registry,
+                    &mut context.tackle,
+                );
+                self.link.leave_over(left, &mut context.tackle);
+                Ended::Running
+            }
+            stage => {
+                self.stage = stage;
+                Ended::None
+            }
+        }
+    }
+
+    /// Takes the pending session off the link, to go on with it.
+    pub fn take_pending(&mut self) -> Option<Box<P>> {
+        match std::mem::replace(&mut self.stage, Stage::Settling) {
+            Stage::Pending(pending) => Some(pending),
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// When [`Carrier::next`] has something to do though no event came.
+    pub fn deadline(&self, patience: &Patience) -> Option<Instant> {
+        let session = match &self.stage {
+            Stage::Leaving(farewell) => return Some(farewell.deadline()),
+            Stage::Relaying(relay) => relay.deadline(patience),
+            Stage::Pending(pending) => pending.deadline(),
+            Stage::Greeting | Stage::Idle | Stage::Settling => None,
+        };
+        session
+            .into_iter()
+            .chain(self.link.protocol.poll_timeout())
+            .min()
+    }
+
+    /// Drops the link: see [`LinkEnd::close`].
+    pub fn close(mut self, context: &mut Context) {
+        self.link.release(&mut context.tackle);
+        self.link.close(&context.registry);
+    }
+}
+
+/// What [`Carrier::end_session`] found.
+#[derive(Debug)]
+pub enum Ended<P> {
+    /// No session.
+    None,
+    /// One that ran, and is closed.
+    Running,
+    /// One that had not begun.
+    Pending(Box<P>),
+}

@@ -1,0 +1,94 @@
+//! The addresses of LINK.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::address::{Target, TargetAt, TargetHost, UnixName};
+use crate::plan::Family;
+use crate::socket::listen::with_zone;
+use crate::socket::resolve::localhost;
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Tcp(SocketAddr),
+    Unix(UnixName),
+    /// The link that was inherited.
+    Inherited,
+}
+
+/// The ports of one range on one host, or a Unix socket.
+#[derive(Debug)]
+pub(super) struct Place {
+    targets: Vec<Target>,
+}
+
+impl Place {
+    pub(super) fn new(targets: Vec<Target>) -> Self {
+        Self { targets }
+    }
+
+    /// As it was typed, or the first of the range.
+    pub(super) fn word(&self) -> &str {
+        self.targets
+            .first()
+            .map_or("", |target| target.word.as_str())
+    }
+
+    pub(super) fn first(&self) -> Option<&Target> {
+        self.targets.first()
+    }
+
+    /// The host's name, if it has to be looked up.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.first()?.at {
+            TargetAt::Tcp {
+                host: TargetHost::Name(name),
+                ..
+            } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The addresses that are known without a lookup.
+    pub(super) fn literal(&self, family: Family) -> Vec<Address> {
+        match self.first().map(|target| &target.at) {
+            Some(TargetAt::Tcp {
+                host: TargetHost::Localhost,
+                ..
+            }) => self.at(&localhost(family)),
+            Some(TargetAt::Tcp {
+                host: TargetHost::Ip(ip, zone),
+                ..
+            }) => self.at(&[with_zone(*ip, 0, *zone)]),
+            Some(TargetAt::Unix(name)) => vec![Address::Unix(name.clone())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every port on each of these hosts.
+    pub(super) fn at(&self, hosts: &[SocketAddr]) -> Vec<Address> {
+        let ports = self.targets.iter().filter_map(|target| match &target.at {
+            TargetAt::Tcp { port, .. } => Some(*port),
+            _ => None,
+        });
+        let on_every_host = |port| {
+            hosts.iter().map(move |host| {
+                let mut address = *host;
+                address.set_port(port);
+                Address::Tcp(address)
+            })
+        };
+        ports.flat_map(on_every_host).collect()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(name) => name.fmt(f),
+            Self::Inherited => f.write_str("the inherited link"),
+        }
+    }
+}

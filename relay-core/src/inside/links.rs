@@ -1,0 +1,340 @@
+//! The links of `connect-connect`, from their dial to their end.
+
+use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::reaching::Reaching;
+use super::{Entry, Inside};
+use crate::address::TargetAt;
+use crate::carrier::{Carrier, Happening, Next, Stage};
+use crate::event_loop::Context;
+use crate::farewell::Farewell;
+use crate::link_end::LinkEnd;
+use crate::proto::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
+use crate::proto::link::{Event as Frame, Link};
+use crate::report::{Exit, sanitise};
+use crate::session::CloseReason;
+use crate::socket::dial::{Dial, Step};
+use crate::socket::end::End;
+use crate::socket::resolve::Asker;
+use crate::token::{Key, Slot};
+
+/// A link that is not connected yet.
+#[derive(Debug)]
+pub(super) struct LinkDial {
+    address: Address,
+    pub(super) dial: Dial,
+}
+
+/// A link, and where it leads.
+#[derive(Debug)]
+pub(super) struct LinkEntry {
+    pub(super) carrier: Carrier<Reaching>,
+    address: Address,
+    connected: Instant,
+    /// Known from WELCOME until the link leaves.
+    pub(super) node: Option<NodeId>,
+    /// Since when the outside node is to take the idle link back.
+    returned: Option<Instant>,
+}
+
+impl Inside {
+    pub(super) fn dial(&mut self, address: Address, context: &mut Context) {
+        let now = context.now();
+        let key = self.entries.next_key();
+        let dial = match &address {
+            Address::Tcp(to) => Dial::to(*to, self.link_manner, Slot::LEFT, now),
+            Address::Unix(name) => {
+                let at = TargetAt::Unix(name.clone());
+                Dial::start(
+                    &at,
+                    self.link_manner,
+                    Slot::LEFT,
+                    &mut context.resolver,
+                    Asker::Entry(key),
+                    now,
+                )
+            }
+            Address::Inherited => return,
+        };
+        self.entries
+            .insert(Entry::Dialling(Box::new(LinkDial { address, dial })));
+    }
+
+    pub(super) fn run_dial(&mut self, key: Key, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Dialling(mut link)) = self.entries.take(key) else {
+            return;
+        };
+        match link.dial.run(&context.registry, key, now) {
+            Step::Pending => {
+                let deadline = link.dial.deadline();
+                self.entries.put_back(key, Entry::Dialling(link));
+                self.entries.arm(key, Some(deadline));
+            }
+            Step::Connected(end, _) => {
+                let entry = self.greet(end, link.address, now);
+                self.entries.put_back(key, entry);
+                self.run_link(key, context);
+            }
+            Step::Failed(error) => {
+                self.entries.remove(key);
+                self.keeper.dial_failed(&link.address, now);
+                self.tell_outage(
+                    format_args!("unable to connect to {}: {error}", link.address),
+                    context,
+                );
+            }
+        }
+    }
+
+    /// The link is connected: HELLO waits to be sent.
+    pub(super) fn greet(&self, end: End, address: Address, now: Instant) -> Entry {
+        let services = self.services.iter().map(|service| ServiceWidth {
+            name: service.name.clone(),
+            width: service.ports.len() as u16,
+        });
+        let hello = Hello {
+            versions: (VERSION, VERSION),
+            node: self.node,
+            heartbeat: self.heartbeat,
+            services: services.collect(),
+        };
+        let carrier = Carrier::new(LinkEnd::new(end, Link::inside(hello, now)));
+        Entry::Link(Box::new(LinkEntry {
+            carrier,
+            address,
+            connected: now,
+            node: None,
+            returned: None,
+        }))
+    }
+
+    pub(super) fn run_link(&mut self, key: Key, context: &mut Context) {
+        let patience = self.patience;
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.begin_turn(&mut context.tackle);
+        loop {
+            let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+                return;
+            };
+            match entry.carrier.next(key, &patience, context) {
+                Next::Nothing if entry.is_overdue(context.now()) => {
+                    return self.lose_link(key, "no BYE in time", context);
+                }
+                Next::Nothing => break,
+                Next::Again => {
+                    self.entries.wake(key);
+                    break;
+                }
+                Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
+                Next::Say(Happening::Pending(outcome)) => self.answered(key, outcome, context),
+                Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Say(Happening::Idle) => self.link_idle(key, context.now()),
+                Next::Say(Happening::Fault(fault)) => {
+                    self.fail_link(key, fault.code(), &fault.to_string(), context)
+                }
+                Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
+            }
+        }
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry.carrier.link.end_turn(&mut context.tackle);
+            let deadline = entry.deadline(&patience);
+            self.entries.arm(key, deadline);
+        }
+    }
+
+    fn link_idle(&mut self, key: Key, now: Instant) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match (&mut entry.returned, entry.node) {
+            (Some(returned), _) => *returned = now,
+            (None, Some(node)) => self.keeper.idle(key, node),
+            (None, None) => {}
+        }
+        if self.once {
+            self.give_back(key, now);
+        }
+    }
+
+    /// Asks the outside node to take the link back.
+    pub(super) fn give_back(&mut self, key: Key, now: Instant) {
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry.carrier.link.protocol.bye();
+            entry.returned = Some(now);
+            self.entries.wake(key);
+        }
+    }
+
+    fn frame(&mut self, key: Key, frame: Frame, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match frame {
+            Frame::Welcome(node) => {
+                entry.node = Some(node);
+                entry.carrier.stage = Stage::Idle;
+                let round_trip = now.saturating_duration_since(entry.connected);
+                if !self.keeper.knows(node) {
+                    context.report.info(format_args!(
+                        "linked to outside node {node} at {}",
+                        entry.address
+                    ));
+                }
+                self.keeper
+                    .welcomed(key, &entry.address, node, round_trip, now);
+            }
+            Frame::Open(open) => {
+                if let Some(node) = entry.node {
+                    self.keeper.opened(key, node, now);
+                }
+                self.open(key, *open, context);
+            }
+            Frame::Abort(code) => self.end_session(key, &CloseReason::Aborted(code), context),
+            Frame::Want(count) => {
+                if let Some(node) = entry.node {
+                    self.keeper.want(node, count as usize);
+                }
+            }
+            Frame::Bye => {
+                entry.carrier.stage = Stage::Leaving(Farewell::bye(true, now));
+                self.forget(key, now);
+            }
+            Frame::Error(code, text) => {
+                let text = sanitise(text.as_bytes());
+                let detail = if text.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {text}")
+                };
+                let message = format!(
+                    "the outside node at {} refused the link: {code}{detail}",
+                    entry.address
+                );
+                self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
+                self.part(key, code, now);
+                self.tell_outage(message, context);
+            }
+            _ => {}
+        }
+    }
+
+    /// The outside node broke the rules: it is told why, and the link is closed.
+    fn fail_link(&mut self, key: Key, code: ErrorCode, why: &str, context: &mut Context) {
+        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.protocol.fail(code, why.to_owned());
+        let text = format!("unable to use the link to {}: {why}", entry.address);
+        self.part(key, code, context.now());
+        self.tell_outage(text, context);
+    }
+
+    /// After ERROR, ours or theirs: the link is on its way out. What does not fit now will not fit soon.
+    fn part(&mut self, key: Key, code: ErrorCode, now: Instant) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        let stage = std::mem::replace(
+            &mut entry.carrier.stage,
+            Stage::Leaving(Farewell::error(now)),
+        );
+        let lasting = matches!(
+            code,
+            ErrorCode::Version | ErrorCode::Width | ErrorCode::NoService | ErrorCode::SameRole
+        );
+        match stage {
+            Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
+            Stage::Greeting => self.keeper.dial_failed(&entry.address, now),
+            _ => self.forget(key, now),
+        }
+    }
+
+    /// The keeper no longer counts on the link.
+    fn forget(&mut self, key: Key, now: Instant) {
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
+            && let Some(node) = entry.node.take()
+        {
+            let lived = now.saturating_duration_since(entry.connected);
+            self.keeper.lost(key, &entry.address, node, lived, now);
+        }
+    }
+
+    fn lose_link(&mut self, key: Key, why: &str, context: &mut Context) {
+        let now = context.now();
+        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
+        self.forget(key, now);
+        let Some(Entry::Link(entry)) = self.entries.remove(key) else {
+            return;
+        };
+        let LinkEntry {
+            carrier, address, ..
+        } = *entry;
+        match carrier.stage {
+            Stage::Leaving(_) => {}
+            Stage::Greeting => {
+                self.keeper.dial_failed(&address, now);
+                self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
+            }
+            _ if self.once || self.fixed_link => {
+                context
+                    .report
+                    .fatal(format_args!("the link to {address} is lost: {why}"));
+                self.outcome = Exit::Temporary;
+                self.draining = true;
+            }
+            _ if self.keeper.links() == 0 => self.tell_outage(
+                format_args!("the link to {address} is lost: {why}"),
+                context,
+            ),
+            _ => context
+                .report
+                .debug(format_args!("link to {address} lost: {why}")),
+        }
+        carrier.close(context);
+    }
+
+    /// LINK cannot be reached. With `--once` that is the end; else it is tried again.
+    pub(super) fn tell_outage(&mut self, text: impl std::fmt::Display, context: &Context) {
+        if self.once || self.fixed_link {
+            context.report.fatal(text);
+            self.outcome = Exit::Temporary;
+            self.draining = true;
+        } else {
+            self.warnings
+                .links
+                .warning(&context.report, context.now(), text);
+        }
+    }
+}
+
+impl LinkEntry {
+    /// When there is something to do though no event came.
+    pub(super) fn deadline(&self, patience: &crate::session::Patience) -> Option<Instant> {
+        self.carrier
+            .deadline(patience)
+            .into_iter()
+            .chain(self.overdue_at())
+            .min()
+    }
+
+    /// An idle link that was given back must be taken back soon.
+    fn overdue_at(&self) -> Option<Instant> {
+        let idle = matches!(self.carrier.stage, Stage::Idle);
+        self.returned
+            .filter(|_| idle)
+            .map(|returned| returned + GIVE_BACK_TIMEOUT)
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.overdue_at().is_some_and(|at| now >= at)
+    }
+}
+
+/// How long the outside node has to answer a request for BYE on an idle link.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,171 @@
+//! The clients of `listen-listen`, until they have a link.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Entry, Outside};
+use crate::event_loop::Context;
+use crate::link::pairing::Ticket;
+use crate::session::{Account, CloseReason, Side, close_end};
+use crate::socket::end::End;
+use crate::socket::listen::Accepted;
+use crate::token::{Key, Slot};
+
+/// A client, before its server has accepted.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) end: End,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) service: usize,
+    /// Which port of the service it came in by.
+    pub(super) index: u16,
+    pub(super) account: Account,
+    /// Its first bytes, as far as they were read: they may have to be sent again.
+    pub(super) kept: Vec<u8>,
+    /// Its end of file is behind them.
+    pub(super) ended: bool,
+}
+
+/// A client that waits for a link.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) client: Client,
+    /// Whether epoll knows it: a client that gets its link at once is registered only there.
+    registered: bool,
+}
+
+/// Where a client came in.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) service: usize,
+    pub(super) index: u16,
+    pub(super) to: Arc<str>,
+}
+
+impl Outside {
+    pub(super) fn client_accepted(
+        &mut self,
+        door: &Door,
+        accepted: Accepted,
+        context: &mut Context,
+    ) {
+        let now = context.now();
+        let local = accepted.end.local_address();
+        let account = self.ids.account(accepted.peer, door.to.clone(), now);
+        let client = Client {
+            end: accepted.end,
+            local,
+            service: door.service,
+            index: door.index,
+            account,
+            kept: Vec::new(),
+            ended: false,
+        };
+        self.clients += 1;
+        let key = self.entries.insert(Entry::Client(Box::new(Waiting {
+            client,
+            registered: false,
+        })));
+        self.pairing.arrive(key, door.service, now);
+    }
+
+    pub(super) fn run_client(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Client(waiting)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if let Err(error) = waiting.check(key, context) {
+            self.pairing.leave(key);
+            self.give_up_client(key, &CloseReason::Failed(Side::Left, error), context);
+        }
+    }
+
+    /// The client gets the link with that key.
+    pub(super) fn hand_over(
+        &mut self,
+        client: Key,
+        link: Key,
+        context: &Context,
+    ) -> Option<(Client, io::Result<()>)> {
+        let Some(Entry::Client(waiting)) = self.entries.remove(client) else {
+            return None;
+        };
+        let Waiting {
+            mut client,
+            registered,
+        } = *waiting;
+        let result = if registered {
+            client.end.reregister(&context.registry, link, Slot::RIGHT)
+        } else {
+            client.end.register(&context.registry, link, Slot::RIGHT)
+        };
+        Some((client, result))
+    }
+
+    /// The client came first, and waits for another link before all others.
+    pub(super) fn wait_again(&mut self, mut client: Client, ticket: Ticket, context: &mut Context) {
+        let key = self.entries.next_key();
+        match client.end.reregister(&context.registry, key, Slot::LEFT) {
+            Ok(()) => {
+                self.entries.insert(Entry::Client(Box::new(Waiting {
+                    client,
+                    registered: true,
+                })));
+                self.pairing.again(key, ticket);
+            }
+            Err(error) => self.end_client(client, &CloseReason::Failed(Side::Left, error), context),
+        }
+    }
+
+    /// The client does not wait any more.
+    pub(super) fn give_up_client(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
+        if let Some(Entry::Client(waiting)) = self.entries.remove(key) {
+            self.end_client(waiting.client, reason, context);
+        }
+    }
+
+    /// A client that no server has accepted is reset.
+    pub(super) fn end_client(
+        &mut self,
+        client: Client,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        if matches!(
+            reason,
+            CloseReason::NoLink | CloseReason::Unreached(_) | CloseReason::LinkLost(_)
+        ) {
+            let text = format_args!(
+                "unable to serve {} on {}: {reason}",
+                client.account.client, client.account.to
+            );
+            if self.once {
+                context.report.fatal(text);
+            } else {
+                self.warnings
+                    .unserved
+                    .warning(&context.report, context.now(), text);
+            }
+        }
+        client
+            .account
+            .tell(reason, 0, 0, &context.report, context.now());
+        close_end(client.end, reason, &context.registry);
+        self.session_ended(reason);
+    }
+}
+
+impl Waiting {
+    /// A client that was reset while it waits is dropped; one that has ended its direction is still a client.
+    fn check(&mut self, key: Key, context: &Context) -> io::Result<()> {
+        if !self.registered {
+            self.registered = true;
+            return self.client.end.register(&context.registry, key, Slot::LEFT);
+        }
+        if self.client.end.has_failed() {
+            Err(self.client.end.failure())
+        } else {
+            Ok(())
+        }
+    }
+}

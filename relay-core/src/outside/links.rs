@@ -1,0 +1,421 @@
+//! The links of `listen-listen`.
+
+use super::opening::{ClientFailed, Opening};
+use super::{Entry, Outside};
+use crate::carrier::{Carrier, Ended, Happening, Next, Stage};
+use crate::event_loop::Context;
+use crate::farewell::Farewell;
+use crate::limits::LINKS_SPARE;
+use crate::link::pairing::Ticket;
+use crate::link_end::LinkEnd;
+use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
+use crate::proto::link::{Event as Frame, Link};
+use crate::report::{self, Exit, sanitise};
+use crate::session::{CloseReason, Side};
+use crate::socket::end::End;
+use crate::socket::listen::Peer;
+use crate::token::{Key, Slot};
+
+/// A link, and whose it is.
+#[derive(Debug)]
+pub(super) struct LinkEntry {
+    pub(super) carrier: Carrier<Opening>,
+    peer: Peer,
+    /// Known from HELLO until the link leaves.
+    pub(super) node: Option<NodeId>,
+}
+
+impl Outside {
+    pub(super) fn link_accepted(&mut self, mut end: End, peer: Peer, context: &mut Context) {
+        let key = self.entries.next_key();
+        if let Err(error) = end.register(&context.registry, key, Slot::LEFT) {
+            let text = format_args!(
+                "unable to use a link from {peer}: {}",
+                report::reason(&error)
+            );
+            self.warnings
+                .links
+                .warning(&context.report, context.now(), text);
+            return;
+        }
+        let link = LinkEnd::new(end, Link::outside(self.heartbeat, context.now()));
+        self.links += 1;
+        self.strangers += 1;
+        self.entries.insert(Entry::Link(Box::new(LinkEntry {
+            carrier: Carrier::new(link),
+            peer,
+            node: None,
+        })));
+    }
+
+    /// OPEN goes out, if the link is up; else the client keeps its place.
+    pub(super) fn open(&mut self, client: Key, link: Key, ticket: Ticket, context: &mut Context) {
+        if !self.is_up(link, context) {
+            self.pairing.again(client, ticket);
+            return;
+        }
+        let Some((client, registered)) = self.hand_over(client, link, context) else {
+            return;
+        };
+        let Some(Entry::Link(entry)) = self.entries.get_mut(link) else {
+            return;
+        };
+        let open = Open {
+            number: 0,
+            service: self.services[client.service].name.clone(),
+            index: client.index,
+            session: client.account.id,
+            client: client.account.client.address(),
+            local: client.local,
+        };
+        entry.carrier.link.protocol.open(open, context.now());
+        entry.carrier.stage = Stage::Pending(Box::new(Opening::new(client, ticket)));
+        self.entries.wake(link);
+        if let Err(error) = registered {
+            self.abort_client(link, error, context);
+        }
+    }
+
+    /// An idle link must be quiet. What it has to say is heard first; it may be its end.
+    fn is_up(&mut self, key: Key, context: &mut Context) -> bool {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return false;
+        };
+        if !entry.carrier.link.end.is_quiet() {
+            entry.carrier.link.end.expect_readable();
+            self.run_link(key, context);
+        }
+        matches!(self.entries.get_mut(key), Some(Entry::Link(entry)) if matches!(entry.carrier.stage, Stage::Idle))
+    }
+
+    pub(super) fn run_link(&mut self, key: Key, context: &mut Context) {
+        let patience = self.patience;
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.begin_turn(&mut context.tackle);
+        loop {
+            let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+                return;
+            };
+            match entry.carrier.next(key, &patience, context) {
+                Next::Nothing => break,
+                Next::Again => {
+                    self.entries.wake(key);
+                    break;
+                }
+                Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
+                Next::Say(Happening::Pending(ClientFailed(error))) => {
+                    self.abort_client(key, error, context)
+                }
+                Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Say(Happening::Idle) => self.link_idle(key, context),
+                Next::Say(Happening::Fault(fault)) => {
+                    self.fail_link(key, fault.code(), &fault.to_string(), context)
+                }
+                Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
+            }
+        }
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry.carrier.link.end_turn(&mut context.tackle);
+            let deadline = entry.carrier.deadline(&patience);
+            self.entries.arm(key, deadline);
+        }
+    }
+
+    fn link_idle(&mut self, key: Key, context: &Context) {
+        let is_closing = self.is_closing();
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if entry.carrier.link.protocol.bye_requested() || is_closing {
+            self.say_bye(key, context);
+        } else if let Some(node) = entry.node {
+            self.pairing.link_idle(key, node);
+        }
+    }
+
+    /// No OPEN follows on this idle link.
+    pub(super) fn say_bye(&mut self, key: Key, context: &Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.protocol.bye();
+        entry.carrier.stage = Stage::Leaving(Farewell::bye(false, context.now()));
+        if let Some(node) = entry.node.take() {
+            self.pairing.link_lost(key, node);
+        }
+        self.entries.wake(key);
+    }
+
+    fn frame(&mut self, key: Key, frame: Frame, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match frame {
+            Frame::Hello(hello) => self.hello(key, &hello, context),
+            Frame::Opened => {
+                if let Some(opening) = entry.carrier.take_pending() {
+                    entry.carrier.stage = Stage::Relaying(opening.into_relay(now));
+                }
+                if let Some(node) = entry.node {
+                    self.pairing.accepted(node);
+                }
+                if self.once {
+                    self.draining = true;
+                }
+            }
+            Frame::Refused(code, text) => {
+                let why = if text.is_empty() {
+                    code.to_string()
+                } else {
+                    sanitise(text.as_bytes())
+                };
+                self.refused(key, why, context);
+            }
+            Frame::Abort(code) => self.end_session(key, &CloseReason::Aborted(code), context),
+            Frame::Bye if matches!(entry.carrier.stage, Stage::Idle) => self.say_bye(key, context),
+            Frame::Error(code, text) => {
+                let text = sanitise(text.as_bytes());
+                let message = format_args!(
+                    "link from {}: the inside node gave it up: {code}: {text}",
+                    entry.peer
+                );
+                self.warnings.links.warning(&context.report, now, message);
+                self.part(key, "the inside node gave it up", context);
+            }
+            // BYE of a busy link is remembered by the protocol; an answer lets the pending session go on.
+            _ => {}
+        }
+    }
+
+    fn hello(&mut self, key: Key, hello: &Hello, context: &mut Context) {
+        let serves = match self.match_services(hello) {
+            Ok(serves) => serves,
+            Err((code, text)) => return self.fail_link(key, code, &text, context),
+        };
+        let links = self.pairing.links_of(hello.node);
+        if links >= self.sessions_max + LINKS_SPARE {
+            return self.fail_link(key, ErrorCode::TooMany, "", context);
+        }
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if links == 0 {
+            context.report.info(format_args!(
+                "inside node {} linked from {}",
+                hello.node, entry.peer
+            ));
+        }
+        self.strangers -= 1;
+        entry.node = Some(hello.node);
+        entry.carrier.stage = Stage::Idle;
+        entry.carrier.link.protocol.welcome(self.node);
+        // WELCOME is on its way before an OPEN can follow it; a failure shows at the next read.
+        let _ = entry.carrier.link.flush(&mut context.tackle);
+        self.pairing.link_up(key, hello.node, &serves);
+    }
+
+    /// For each of our services, whether the inside node serves it.
+    fn match_services(&self, hello: &Hello) -> Result<Vec<bool>, (ErrorCode, String)> {
+        let mut serves = Vec::with_capacity(self.services.len());
+        for service in &self.services {
+            let offered = hello
+                .services
+                .iter()
+                .find(|offered| offered.name == service.name);
+            if let Some(offered) = offered
+                && offered.width != 1
+                && offered.width != service.width
+            {
+                let name = if service.name.is_empty() {
+                    "the service without a name".to_owned()
+                } else {
+                    format!("service {}", service.name)
+                };
+                return Err((
+                    ErrorCode::Width,
+                    format!(
+                        "{name} has {} ports outside and {} inside",
+                        service.width, offered.width
+                    ),
+                ));
+            }
+            serves.push(offered.is_some());
+        }
+        if serves.contains(&true) {
+            Ok(serves)
+        } else {
+            Err((
+                ErrorCode::NoService,
+                "the two nodes name different services".to_owned(),
+            ))
+        }
+    }
+
+    /// The inside node reached no server. Another node may; if none can, the client is reset.
+    fn refused(&mut self, key: Key, why: String, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        let node = entry.node;
+        let Some(opening) = entry.carrier.take_pending() else {
+            return;
+        };
+        let (client, mut ticket) = opening.into_client(&mut entry.carrier.link);
+        if node.is_some_and(|node| self.pairing.refused(node, &mut ticket, context.now())) {
+            self.wait_again(client, ticket, context);
+        } else {
+            self.end_client(client, &CloseReason::Unreached(why), context);
+        }
+    }
+
+    /// The client failed before its server answered: the inside node is told.
+    fn abort_client(&mut self, key: Key, error: std::io::Error, context: &mut Context) {
+        let reason = CloseReason::Failed(Side::Left, error);
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry
+                .carrier
+                .link
+                .protocol
+                .abort(reason.abort_code(), context.now());
+        }
+        self.end_session(key, &reason, context);
+    }
+
+    /// Ends the session here. The other node knows, or is told by the link's own state.
+    pub(super) fn end_session(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match entry.carrier.end_session(reason, context) {
+            Ended::None => {}
+            Ended::Running => self.session_ended(reason),
+            Ended::Pending(opening) => {
+                let (client, _) = opening.into_client(&mut entry.carrier.link);
+                self.end_client(client, reason, context);
+            }
+        }
+    }
+
+    /// The peer broke the rules, or does not fit: it is told why, and the link is closed.
+    fn fail_link(&mut self, key: Key, code: ErrorCode, text: &str, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        let why = if text.is_empty() {
+            code.to_string()
+        } else {
+            text.to_owned()
+        };
+        let warnings = &mut self.warnings;
+        let throttle = if entry.node.is_none() {
+            &mut warnings.strangers
+        } else {
+            &mut warnings.links
+        };
+        throttle.warning(
+            &context.report,
+            context.now(),
+            format_args!("link from {} refused: {why}", entry.peer),
+        );
+        self.leave_session(key, &why, context);
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry.carrier.link.protocol.fail(code, text.to_owned());
+        }
+        self.part(key, &why, context);
+    }
+
+    /// After ERROR, ours or theirs: the link carries no more sessions.
+    fn part(&mut self, key: Key, why: &str, context: &mut Context) {
+        self.leave_session(key, why, context);
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if matches!(entry.carrier.stage, Stage::Greeting) {
+            self.strangers -= 1;
+        }
+        entry.carrier.stage = Stage::Leaving(Farewell::error(context.now()));
+        if let Some(node) = entry.node.take() {
+            self.pairing.link_lost(key, node);
+        }
+    }
+
+    /// The link is of no more use: a client that had sent nothing on it gets another, any other is reset.
+    fn leave_session(&mut self, key: Key, why: &str, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match &entry.carrier.stage {
+            Stage::Pending(opening) if opening.has_sent_nothing() => {
+                let Some(opening) = entry.carrier.take_pending() else {
+                    return;
+                };
+                let (client, ticket) = opening.into_client(&mut entry.carrier.link);
+                self.wait_again(client, ticket, context);
+            }
+            _ => self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context),
+        }
+    }
+
+    fn lose_link(&mut self, key: Key, why: &str, context: &mut Context) {
+        self.leave_session(key, why, context);
+        let Some(Entry::Link(entry)) = self.entries.remove(key) else {
+            return;
+        };
+        let LinkEntry {
+            carrier,
+            peer,
+            node,
+        } = *entry;
+        self.links -= 1;
+        match (&carrier.stage, node) {
+            (Stage::Greeting, _) => {
+                self.strangers -= 1;
+                let text = format_args!("link from {peer} is no link: {why}");
+                self.warnings
+                    .strangers
+                    .warning(&context.report, context.now(), text);
+            }
+            (_, Some(node)) => {
+                self.pairing.link_lost(key, node);
+                context
+                    .report
+                    .debug(format_args!("link from {peer} lost: {why}"));
+                if self.pairing.links_of(node) == 0 {
+                    context.report.info(format_args!(
+                        "inside node {node} has no link any more: {why}"
+                    ));
+                }
+                self.probe(node, context);
+            }
+            (_, None) => {}
+        }
+        let by_bye = matches!(carrier.stage, Stage::Leaving(_));
+        carrier.close(context);
+        if self.fixed_link {
+            self.outcome = if by_bye {
+                self.outcome
+            } else {
+                Exit::Temporary
+            };
+            self.give_up_all(&CloseReason::NoLink, context);
+        }
+    }
+
+    /// One link of the node died: are the idle ones still up?
+    fn probe(&mut self, node: NodeId, context: &Context) {
+        let mut asked = Vec::new();
+        for (key, entry) in self.entries.iter_mut() {
+            if let Entry::Link(entry) = entry
+                && entry.node == Some(node)
+                && matches!(entry.carrier.stage, Stage::Idle)
+            {
+                entry.carrier.link.protocol.probe(context.now());
+                asked.push(key);
+            }
+        }
+        asked.into_iter().for_each(|key| self.entries.wake(key));
+    }
+}
