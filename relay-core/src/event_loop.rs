@@ -398,9 +398,7 @@ fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
             let draining = begin_to_drain(tool, context);
             tool.done().map_or(draining, Life::Over)
         }
-        Life::Draining { until } if context.now() >= until => {
-            abandon(tool, context)
-        }
+        Life::Draining { until } if context.now() >= until => abandon(tool, context),
         life => life,
     }
 }

@@ -103,6 +103,10 @@ impl Relay {
                 Verdict::News(news) => news,
                 Verdict::Blocked => return Progress::Waiting,
                 Verdict::Again => return Progress::Again,
+                // What comes behind the last frame of a session is not the session's.
+                Verdict::Finished if self.to_link.flow() == Flow::Finished => {
+                    return Progress::Waiting;
+                }
                 // The session's payload has ended; what else comes is read on.
                 Verdict::Finished => match link.read(tackle) {
                     Some(news) => news,

@@ -1,5 +1,12 @@
 //! Replays what the fuzz targets start from, `fuzz/seeds/TARGET`, through what they assert.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so and fails"
+)]
+
 #[allow(unreachable_pub, reason = "it is a library of its own, too")]
 #[path = "../../fuzz/src/lib.rs"]
 mod properties;
@@ -27,7 +34,9 @@ fn every_seed_of_the_outside_end_of_a_link_holds() {
 }
 
 fn replay(target: &str, property: fn(&[u8])) {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/seeds")
+        .join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&seeds).expect("each target has seeds") {
         let path = entry.expect("the directory can be read").path();

@@ -1,14 +1,23 @@
 //! The frames as bytes: what is written is read back, and what a peer makes up is refused or harmless.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so and fails"
+)]
+
 mod arbitrary;
 
 use std::net::SocketAddr;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use relay_core::limits::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX};
+use relay_core::limits::{
+    CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX,
+};
 use relay_core::proto::frame::{
-    ErrorCode, Frame, Header, Hello, Kind, MAGIC, Malformed, NodeId, Open, RefusedCode, SessionId, Welcome,
+    ErrorCode, Frame, Header, Hello, Kind, MAGIC, Malformed, NodeId, Open, RefusedCode, SessionId,
+    Welcome,
 };
 
 proptest! {
@@ -77,10 +86,16 @@ proptest! {
 fn a_header_announces_no_more_than_its_type_may_have() {
     let parse = |kind: Kind, length: u32| Header::parse(Header { kind, length }.bytes());
     assert!(parse(Kind::Data, DATA_BYTES_MAX as u32).is_ok());
-    assert_eq!(parse(Kind::Data, DATA_BYTES_MAX as u32 + 1), Err(Malformed::Length(Kind::Data)));
+    assert_eq!(
+        parse(Kind::Data, DATA_BYTES_MAX as u32 + 1),
+        Err(Malformed::Length(Kind::Data))
+    );
     assert_eq!(parse(Kind::Data, 0), Err(Malformed::Length(Kind::Data)));
     assert!(parse(Kind::Hello, CONTROL_BYTES_MAX as u32).is_ok());
-    assert_eq!(parse(Kind::Hello, CONTROL_BYTES_MAX as u32 + 1), Err(Malformed::Length(Kind::Hello)));
+    assert_eq!(
+        parse(Kind::Hello, CONTROL_BYTES_MAX as u32 + 1),
+        Err(Malformed::Length(Kind::Hello))
+    );
     assert!(parse(Kind::Bye, 0).is_ok());
 }
 
@@ -108,7 +123,10 @@ fn addresses_are_ipv4_where_both_are_and_ipv6_where_one_is() {
     for (client, local, family, client_read, local_read) in table {
         let bytes = written(&Frame::Open(open(Some(client), Some(local))));
         assert_eq!(bytes[OPEN_FAMILY_AT], family, "{client} {local}");
-        assert_eq!(read(&bytes), Ok(Frame::Open(open(Some(client_read), Some(local_read)))));
+        assert_eq!(
+            read(&bytes),
+            Ok(Frame::Open(open(Some(client_read), Some(local_read))))
+        );
     }
 }
 
@@ -150,10 +168,20 @@ fn hello_begins_with_the_magic_bytes_that_the_manual_shows() {
 #[test]
 fn hello_names_each_service_once_and_with_a_width() {
     assert!(read(&written(&Frame::Hello(hello(&[("", 1), ("web", 2)])))).is_ok());
-    assert_eq!(read(&written(&Frame::Hello(hello(&[("web", 1), ("web", 2)])))), Err(Malformed::Service));
-    assert_eq!(read(&written(&Frame::Hello(hello(&[("web", 0)])))), Err(Malformed::Service));
+    assert_eq!(
+        read(&written(&Frame::Hello(hello(&[("web", 1), ("web", 2)])))),
+        Err(Malformed::Service)
+    );
+    assert_eq!(
+        read(&written(&Frame::Hello(hello(&[("web", 0)])))),
+        Err(Malformed::Service)
+    );
     for name in ["Web", "web site", "ä", &"a".repeat(33)] {
-        assert_eq!(read(&written(&Frame::Hello(hello(&[(name, 1)])))), Err(Malformed::Service), "{name}");
+        assert_eq!(
+            read(&written(&Frame::Hello(hello(&[(name, 1)])))),
+            Err(Malformed::Service),
+            "{name}"
+        );
     }
 }
 
@@ -167,7 +195,11 @@ fn the_longest_hello_fits_into_a_control_frame() {
 
 #[test]
 fn a_heartbeat_beyond_what_can_be_written_is_the_longest_that_can() {
-    let welcome = |heartbeat| Welcome { version: 1, node: NodeId([0; 16]), heartbeat };
+    let welcome = |heartbeat| Welcome {
+        version: 1,
+        node: NodeId([0; 16]),
+        heartbeat,
+    };
     let bytes = written(&Frame::Welcome(welcome(std::time::Duration::MAX)));
     let longest = std::time::Duration::from_millis(u32::MAX.into());
     assert_eq!(read(&bytes), Ok(Frame::Welcome(welcome(longest))));
@@ -176,18 +208,31 @@ fn a_heartbeat_beyond_what_can_be_written_is_the_longest_that_can() {
 #[test]
 fn a_reason_is_cut_between_two_characters() {
     let text = "é".repeat(REASON_TEXT_BYTES_MAX);
-    let Ok(Frame::Refused(_, cut)) = read(&written(&Frame::Refused(RefusedCode::Other, text))) else { panic!() };
+    let Ok(Frame::Refused(_, cut)) = read(&written(&Frame::Refused(RefusedCode::Other, text)))
+    else {
+        panic!()
+    };
     assert_eq!(cut, "é".repeat(REASON_TEXT_BYTES_MAX / 2));
 
     let text = format!("x{}", "é".repeat(REASON_TEXT_BYTES_MAX));
-    let Ok(Frame::Error(_, cut)) = read(&written(&Frame::Error(ErrorCode::Width, text))) else { panic!() };
-    assert_eq!(cut, format!("x{}", "é".repeat((REASON_TEXT_BYTES_MAX - 1) / 2)));
+    let Ok(Frame::Error(_, cut)) = read(&written(&Frame::Error(ErrorCode::Width, text))) else {
+        panic!()
+    };
+    assert_eq!(
+        cut,
+        format!("x{}", "é".repeat((REASON_TEXT_BYTES_MAX - 1) / 2))
+    );
 }
 
 #[test]
 fn a_reason_that_is_not_a_text_is_shown_and_no_longer_than_one() {
-    let payload: Vec<u8> = std::iter::once(1).chain([0xff; CONTROL_BYTES_MAX - 1]).collect();
-    let Ok(Frame::Refused(RefusedCode::Refused, text)) = Frame::parse(Kind::Refused, &payload) else { panic!() };
+    let payload: Vec<u8> = std::iter::once(1)
+        .chain([0xff; CONTROL_BYTES_MAX - 1])
+        .collect();
+    let Ok(Frame::Refused(RefusedCode::Refused, text)) = Frame::parse(Kind::Refused, &payload)
+    else {
+        panic!()
+    };
     assert!(text.len() <= REASON_TEXT_BYTES_MAX && text.starts_with('\u{fffd}'));
 }
 
@@ -226,7 +271,10 @@ fn set_length(bytes: &mut [u8]) {
 }
 
 fn is_extensible(frame: &Frame) -> bool {
-    matches!(frame, Frame::Hello(_) | Frame::Welcome(_) | Frame::Open(_) | Frame::Bye)
+    matches!(
+        frame,
+        Frame::Hello(_) | Frame::Welcome(_) | Frame::Open(_) | Frame::Bye
+    )
 }
 
 fn has_text(frame: &Frame) -> bool {
@@ -234,7 +282,9 @@ fn has_text(frame: &Frame) -> bool {
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
-    use Kind::{Abort, Bye, Data, End, Error, Hello, Open, Opened, Ping, Pong, Refused, Want, Welcome};
+    use Kind::{
+        Abort, Bye, Data, End, Error, Hello, Open, Opened, Ping, Pong, Refused, Want, Welcome,
+    };
     prop::sample::select(vec![
         Hello, Welcome, Open, Opened, Refused, Data, End, Abort, Want, Ping, Pong, Bye, Error,
     ])
@@ -246,7 +296,13 @@ fn hello(services: &[(&str, u16)]) -> Hello {
         versions: (1, 1),
         node: NodeId([1; 16]),
         heartbeat: std::time::Duration::from_secs(10),
-        services: services.iter().map(|&(name, width)| ServiceWidth { name: name.to_owned(), width }).collect(),
+        services: services
+            .iter()
+            .map(|&(name, width)| ServiceWidth {
+                name: name.to_owned(),
+                width,
+            })
+            .collect(),
     }
 }
 

@@ -29,29 +29,43 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let services = prop::collection::btree_map("[a-z0-9-]{0,32}", 1_u16.., 0..5);
-    (any::<[u8; 16]>(), 0_u8..3, heartbeat(), services).prop_map(|(node, version, heartbeat, services)| Hello {
-        versions: (version.min(1), version),
-        node: NodeId(node),
-        heartbeat,
-        services: services.into_iter().map(|(name, width)| ServiceWidth { name, width }).collect(),
-    })
+    (any::<[u8; 16]>(), 0_u8..3, heartbeat(), services).prop_map(
+        |(node, version, heartbeat, services)| Hello {
+            versions: (version.min(1), version),
+            node: NodeId(node),
+            heartbeat,
+            services: services
+                .into_iter()
+                .map(|(name, width)| ServiceWidth { name, width })
+                .collect(),
+        },
+    )
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
-    (any::<[u8; 16]>(), heartbeat()).prop_map(|(node, heartbeat)| Welcome { version: 1, node: NodeId(node), heartbeat })
+    (any::<[u8; 16]>(), heartbeat()).prop_map(|(node, heartbeat)| Welcome {
+        version: 1,
+        node: NodeId(node),
+        heartbeat,
+    })
 }
 
 fn open() -> impl Strategy<Value = Open> {
-    (0_u32..4, "[a-z0-9-]{0,32}", any::<u16>(), any::<[u8; 16]>(), prop::option::of((address(), address()))).prop_map(
-        |(number, service, index, session, addresses)| Open {
+    (
+        0_u32..4,
+        "[a-z0-9-]{0,32}",
+        any::<u16>(),
+        any::<[u8; 16]>(),
+        prop::option::of((address(), address())),
+    )
+        .prop_map(|(number, service, index, session, addresses)| Open {
             number,
             service,
             index,
             session: SessionId(session),
             client: addresses.map(|(client, _)| client),
             local: addresses.map(|(_, local)| local),
-        },
-    )
+        })
 }
 
 fn address() -> impl Strategy<Value = SocketAddr> {
