@@ -1,0 +1,191 @@
+//! What was typed, and what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::Result;
+use crate::contestant::{self, Contestant};
+use crate::load::Load;
+
+/// Measures TCP relays side by side
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// What the program starts of itself.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Relay every connection to LISTEN to one to DIAL, by a thread a direction and blocking splice
+    Bound {
+        listen: SocketAddr,
+        dial: SocketAddr,
+    },
+    /// Run one round in the network this process is in, and print the figures
+    #[command(hide = true)]
+    Round(RoundArgs),
+    /// Replace this process by COMMAND, and let it be killed with the process that started this one
+    #[command(hide = true)]
+    Leash {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many rounds; the report has their medians [default: 3, with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// How long each load is measured [default: 2, with --quick 0.7]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// One short round of our tools, the direct connection and the bound
+    #[arg(long)]
+    quick: bool,
+    /// Measure these contestants only (a wrong name lists them); ratios need `direct` and the bounds
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Measure these loads only, by name or by its beginning: bulk, pingpong, sessions, idle, bulk-8-both, ...
+    #[arg(long, value_name = "LOAD,...", value_delimiter = ',')]
+    measure: Vec<String>,
+    /// Where tcpfwd, listen-listen and connect-connect are [default: where this program is]
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Write the report to FILE as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// A round is told in full what to do; it has no defaults of its own.
+#[derive(Args)]
+pub(crate) struct RoundArgs {
+    #[arg(long, value_delimiter = ',', required = true)]
+    only: Vec<String>,
+    #[arg(long, value_delimiter = ',', required = true)]
+    measure: Vec<String>,
+    #[arg(long, value_parser = seconds)]
+    seconds: Duration,
+    #[arg(long)]
+    binaries: PathBuf,
+    /// The namespaces of this process are new and its own: furnish them
+    #[arg(long)]
+    pub(crate) isolated: bool,
+}
+
+/// What is measured, in the order in which it is.
+pub(crate) struct Plan {
+    pub(crate) contestants: Vec<&'static Contestant>,
+    pub(crate) loads: Vec<Load>,
+    pub(crate) duration: Duration,
+    pub(crate) binaries: PathBuf,
+}
+
+impl Options {
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        let binaries = match &self.binaries {
+            Some(directory) => directory
+                .canonicalize()
+                .map_err(|error| format!("{}: {error}", directory.display()))?,
+            None => own_directory()?,
+        };
+        Ok(Plan {
+            contestants: match (self.only.as_slice(), self.quick) {
+                ([], false) => contestant::ALL.iter().collect(),
+                ([], true) => contestants(QUICK)?,
+                (names, _) => contestants(names)?,
+            },
+            loads: if self.measure.is_empty() {
+                Load::ALL.to_vec()
+            } else {
+                loads(&self.measure)?
+            },
+            duration: self.seconds.unwrap_or(Duration::from_millis(if self.quick {
+                700
+            } else {
+                2000
+            })),
+            binaries,
+        })
+    }
+}
+
+impl RoundArgs {
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        Ok(Plan {
+            contestants: contestants(&self.only)?,
+            loads: loads(&self.measure)?,
+            duration: self.seconds,
+            binaries: self.binaries.clone(),
+        })
+    }
+}
+
+impl Plan {
+    /// The words from which a round makes the same plan.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let contestants: Vec<_> = self
+            .contestants
+            .iter()
+            .map(|contestant| contestant.name)
+            .collect();
+        let loads: Vec<_> = self.loads.iter().map(|load| load.name()).collect();
+        vec![
+            format!("--only={}", contestants.join(",")),
+            format!("--measure={}", loads.join(",")),
+            format!("--seconds={}", self.duration.as_secs_f64()),
+            format!("--binaries={}", self.binaries.display()),
+        ]
+    }
+}
+
+fn own_directory() -> Result<PathBuf> {
+    let mut path = std::env::current_exe()?;
+    path.pop();
+    Ok(path)
+}
+
+fn contestants<S: AsRef<str>>(names: &[S]) -> Result<Vec<&'static Contestant>> {
+    names
+        .iter()
+        .map(|name| Contestant::named(name.as_ref()))
+        .collect()
+}
+
+fn loads(words: &[String]) -> Result<Vec<Load>> {
+    if let Some(word) = words
+        .iter()
+        .find(|word| !Load::ALL.iter().any(|load| load.is_meant_by(word)))
+    {
+        let known: Vec<_> = Load::ALL.iter().map(|load| load.name()).collect();
+        return Err(format!("no load is called {word:?}; there are {}", known.join(", ")).into());
+    }
+    Ok(Load::ALL
+        .into_iter()
+        .filter(|load| words.iter().any(|word| load.is_meant_by(word)))
+        .collect())
+}
+
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("not a length of time".to_owned()),
+    }
+}
+
+/// What tells quickly whether a change was for the better.
+const QUICK: &[&str] = &["direct", "bound", "tcpfwd", "bound-pair", "nodes"];

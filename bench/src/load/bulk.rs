@@ -1,0 +1,117 @@
+//! Bulk: how many bytes a second go through, and what the relay pays for them.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::{Quantity, Reading, Service};
+use crate::Result;
+use crate::trial::Trial;
+
+/// Measures `streams` connections at once. A byte counts when it was received, at either end.
+pub(super) fn run(trial: &Trial, streams: usize, both_ways: bool) -> Result<Vec<Reading>> {
+    let streams = start(
+        trial,
+        streams,
+        if both_ways {
+            Service::BothWays
+        } else {
+            Service::Sink
+        },
+    )?;
+    thread::sleep(WARM_UP);
+
+    let before = Snapshot::take(trial);
+    thread::sleep(trial.duration);
+    let after = Snapshot::take(trial);
+    drop(streams);
+
+    let bytes = (after.received - before.received) as f64;
+    if bytes == 0.0 {
+        return Err("the streams stood still".into());
+    }
+    let mut readings = vec![(
+        Quantity::Rate,
+        bytes / (after.time - before.time).as_secs_f64(),
+    )];
+    if trial.relay.has_nodes() {
+        let cpu_per_gib = (after.cpu - before.cpu) / (bytes / f64::from(1 << 30));
+        readings.push((Quantity::CpuPerGib, cpu_per_gib));
+    }
+    Ok(readings)
+}
+
+/// Opens `count` connections and keeps them busy until the value is dropped.
+pub(super) fn start(trial: &Trial, count: usize, service: Service) -> Result<Streams> {
+    let mut streams = Streams(Vec::new());
+    for _ in 0..count {
+        streams.0.push(Arc::new(trial.open(service)?));
+    }
+    for stream in &streams.0 {
+        let sink = Arc::clone(stream);
+        thread::spawn(move || flood(&sink));
+        if service == Service::BothWays {
+            let (source, received) = (Arc::clone(stream), Arc::clone(&trial.counter));
+            thread::spawn(move || drain(&source, &received));
+        }
+    }
+    Ok(streams)
+}
+
+/// Connections with their threads.
+pub(super) struct Streams(Vec<Arc<TcpStream>>);
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        for stream in &self.0 {
+            let _ = stream.shutdown(Shutdown::Both); // its threads end
+        }
+    }
+}
+
+/// Sends until the connection ends.
+pub(super) fn flood(mut stream: &TcpStream) {
+    let bytes = vec![0; SEND_BYTES];
+    while stream.write_all(&bytes).is_ok() {}
+}
+
+/// Receives until the connection ends, and counts.
+///
+/// MSG_TRUNC makes TCP drop the bytes instead of copying them: the generator shall leave the processor to the relay.
+pub(super) fn drain(stream: &TcpStream, received: &AtomicU64) {
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    while let Ok(count @ 1..) = recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC) {
+        received.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+struct Snapshot {
+    time: Instant,
+    received: u64,
+    cpu: f64,
+}
+
+impl Snapshot {
+    fn take(trial: &Trial) -> Snapshot {
+        Snapshot {
+            time: Instant::now(),
+            received: trial.received(),
+            cpu: trial.relay.cpu_seconds(),
+        }
+    }
+}
+
+/// Until windows and pipes have grown.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// In one call; small enough to stay in the cache.
+const SEND_BYTES: usize = 256 * 1024;
+
+/// In one call, at most.
+const RECEIVE_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,75 @@
+//! Side-by-side measurements of TCP relays.
+//!
+//! A *contestant* is a way from the client's port to the server's: no relay at all, one, or two in a row. A *load* is
+//! what the clients do. One measurement of a load through a contestant is a *trial*; a *round* is every load through
+//! every contestant, once, in a network namespace of its own. The program runs the rounds one after the other, each
+//! as a process that prints its figures on stdout, and reduces them to medians, ranges, and ratios to the direct
+//! connection and to the bound *of the same round*: what slows the machine for a while slows both.
+//!
+//! ```text
+//! main ─ rounds ─► namespace ─► round ─► trial ─► relay (processes of a contestant)
+//!          │                                └───► load  (clients and server, in this process)
+//!          └─► figures ─► report, targets
+//! ```
+//!
+//! `make bench` runs everything. While something is tuned, less is enough:
+//!
+//! ```text
+//! cargo run --release -p relay-bench -- --quick
+//! cargo run --release -p relay-bench -- --rounds 5 --only direct,bound,tcpfwd --measure bulk-1,sessions
+//! ```
+//!
+//! What else is busy on the machine is in the figures: when the direct connection of two rounds differs much, none of
+//! the ratios means anything.
+
+mod args;
+mod bound;
+mod columns;
+mod contestant;
+mod figures;
+mod leash;
+mod listeners;
+mod load;
+mod machine;
+mod namespace;
+mod process_tree;
+mod relay;
+mod report;
+mod round;
+mod rounds;
+mod scratch;
+mod site;
+mod spread;
+mod table;
+mod targets;
+mod trial;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Command, CommandLine};
+
+/// What may go wrong here is only ever told to a person.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell that stderr is closed.
+            let _ = writeln!(std::io::stderr(), "relay-bench: fatal: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command_line: CommandLine) -> Result<()> {
+    match command_line.command {
+        Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
+        Some(Command::Round(args)) => round::run(&args),
+        Some(Command::Leash { command }) => leash::become_command(&command),
+        None => rounds::run(&command_line.options),
+    }
+}

@@ -1,0 +1,164 @@
+//! The report: what was measured, whether the targets are reached, and the tables.
+
+use std::fmt::Write;
+
+use crate::args::Plan;
+use crate::columns::{Column, columns};
+use crate::contestant::{self, Contest, Contestant};
+use crate::figures::Figures;
+use crate::load::Load;
+use crate::namespace::Isolation;
+use crate::{machine, table, targets};
+
+/// The whole report, in Markdown.
+pub(crate) fn write(plan: &Plan, rounds: u32, isolation: Isolation, figures: &Figures) -> String {
+    let mut report = introduction(plan, rounds, isolation);
+    report += &targets_section(figures);
+    for (contest, title) in [
+        (Contest::OneRelay, "One relay"),
+        (Contest::TwoNodes, "Two nodes, a link between them"),
+    ] {
+        if !is_held(contest, plan) {
+            continue;
+        }
+        let tables: String = plan
+            .loads
+            .iter()
+            .filter_map(|load| load_section(contest, *load, figures))
+            .collect();
+        if !tables.is_empty() {
+            let _ = write!(report, "\n## {title}\n{tables}");
+        }
+    }
+    report += &skipped_section(figures);
+    report
+}
+
+fn introduction(plan: &Plan, rounds: u32, isolation: Isolation) -> String {
+    format!(
+        "# Benchmarks
+
+{}; {}.
+Clients, relay and server share the machine and its loopback. Rounds: {rounds}; each load is measured for
+{} s. Figures are medians, with the range in parentheses; × is the ratio to another contestant in the
+same round. The bound is a relay that only splices: a thread for each direction, blocking, through pipes of 1 MiB.
+",
+        machine::describe(),
+        isolation.describe(),
+        plan.duration.as_secs_f64()
+    )
+}
+
+fn targets_section(figures: &Figures) -> String {
+    let measured = targets::outcomes(figures)
+        .into_iter()
+        .filter_map(|outcome| {
+            let reached = format!("{:.2}", outcome.reached?);
+            let verdict = if outcome.passed { "pass" } else { "FAIL" };
+            Some(vec![
+                outcome.what,
+                outcome.wanted,
+                reached,
+                verdict.to_owned(),
+            ])
+        });
+    let rows: Vec<_> = measured.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n## Targets\n\n{}",
+        table::render(&["figure", "wanted", "reached", ""], &rows)
+    )
+}
+
+/// The direct connection stands in both contests, and alone makes only the first of them.
+fn is_held(contest: Contest, plan: &Plan) -> bool {
+    contest == Contest::OneRelay
+        || plan
+            .contestants
+            .iter()
+            .any(|contestant| contestant.contests == [contest])
+}
+
+/// A heading and a table, or nothing if nobody was measured under this load.
+fn load_section(contest: Contest, load: Load, figures: &Figures) -> Option<String> {
+    let columns = columns(contest, load);
+    let rows: Vec<_> = contestant::ALL
+        .iter()
+        .filter(|contestant| contestant.contests.contains(&contest))
+        .filter_map(|contestant| row(contestant, load, &columns, figures))
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let header: Vec<_> = [""]
+        .into_iter()
+        .chain(columns.iter().map(|column| column.title))
+        .collect();
+    Some(format!(
+        "\n### {}\n\n{}",
+        heading(load),
+        table::render(&header, &rows)
+    ))
+}
+
+fn row(
+    contestant: &Contestant,
+    load: Load,
+    columns: &[Column],
+    figures: &Figures,
+) -> Option<Vec<String>> {
+    let cells: Vec<_> = columns
+        .iter()
+        .map(|column| column.cell(contestant.name, load, figures))
+        .collect();
+    if cells.iter().all(Option::is_none) {
+        return None;
+    }
+    let cells = cells
+        .into_iter()
+        .map(|cell| cell.unwrap_or_else(|| "–".to_owned()));
+    Some(
+        [contestant.title.to_owned()]
+            .into_iter()
+            .chain(cells)
+            .collect(),
+    )
+}
+
+fn skipped_section(figures: &Figures) -> String {
+    let lines: String = figures
+        .skipped()
+        .map(|(contestant, load, why)| format!("- {contestant}, {load}: {why}\n"))
+        .collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n## Skipped\n\n{lines}")
+    }
+}
+
+fn heading(load: Load) -> String {
+    match load {
+        Load::Bulk { streams, both_ways } => {
+            let streams = if streams == 1 {
+                "1 stream".to_owned()
+            } else {
+                format!("{streams} streams")
+            };
+            format!(
+                "Bulk, {streams}, {}",
+                if both_ways {
+                    "both ways at once"
+                } else {
+                    "one way"
+                }
+            )
+        }
+        Load::PingPong => "Ping-pong, 64 bytes on 64 connections".to_owned(),
+        Load::PingPongBesideBulk => "The same beside a bulk stream".to_owned(),
+        Load::Sessions => "New sessions, 32 at once".to_owned(),
+        Load::Idle => "Idle sessions (two nodes: the outer + the inner one)".to_owned(),
+    }
+}

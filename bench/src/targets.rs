@@ -1,0 +1,169 @@
+//! What the tools are meant to reach, and whether they do.
+
+use crate::figures::Figures;
+use crate::load::{Load, Quantity};
+
+/// One figure of one of our tools, and its limit.
+struct Target {
+    contestant: &'static str,
+    load: Load,
+    quantity: Quantity,
+    against: &'static [&'static str],
+    limit: Limit,
+}
+
+enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+    Above(f64),
+    Below(f64),
+    /// Per session: what a node keeps beside its sessions, like a few idle links more, is less than a twentieth of it.
+    About(f64),
+}
+
+/// A target and what was measured for it.
+pub(crate) struct Outcome {
+    pub(crate) what: String,
+    pub(crate) wanted: String,
+    /// None if it was not measured.
+    pub(crate) reached: Option<f64>,
+    pub(crate) passed: bool,
+}
+
+/// Every target, measured or not.
+pub(crate) fn outcomes(figures: &Figures) -> Vec<Outcome> {
+    all().iter().map(|target| target.outcome(figures)).collect()
+}
+
+fn all() -> Vec<Target> {
+    let bulk = Load::ALL
+        .into_iter()
+        .filter(|load| matches!(load, Load::Bulk { .. }));
+    bulk.flat_map(bulk_targets)
+        .chain(small_message_targets("tcpfwd", 0.55, 0.45))
+        .chain(small_message_targets("nodes", 0.35, 0.30))
+        .chain(idle_targets("tcpfwd", 0))
+        .chain(idle_targets("nodes", 0))
+        .chain(idle_targets("nodes", 1))
+        .collect()
+}
+
+fn bulk_targets(load: Load) -> [Target; 5] {
+    let target = |contestant, quantity, against, limit| Target {
+        contestant,
+        load,
+        quantity,
+        against,
+        limit,
+    };
+    [
+        target("tcpfwd", Quantity::Rate, &["bound"], Limit::AtLeast(0.85)),
+        target(
+            "tcpfwd",
+            Quantity::CpuPerGib,
+            &["bound"],
+            Limit::AtMost(1.3),
+        ),
+        target(
+            "nodes",
+            Quantity::Rate,
+            &["bound-pair"],
+            Limit::AtLeast(0.85),
+        ),
+        target(
+            "nodes",
+            Quantity::CpuPerGib,
+            &["bound-pair"],
+            Limit::AtMost(1.3),
+        ),
+        target(
+            "nodes",
+            Quantity::Rate,
+            PEERS_OF_THE_NODES,
+            Limit::AtLeast(3.0),
+        ),
+    ]
+}
+
+fn small_message_targets(contestant: &'static str, sessions: f64, pings: f64) -> [Target; 3] {
+    let target = |load, quantity, limit| Target {
+        contestant,
+        load,
+        quantity,
+        against: &["direct"],
+        limit,
+    };
+    [
+        target(Load::Sessions, Quantity::Rate, Limit::Above(sessions)),
+        target(Load::PingPong, Quantity::Rate, Limit::Above(pings)),
+        target(Load::PingPongBesideBulk, Quantity::P99, Limit::Below(3.0)),
+    ]
+}
+
+fn idle_targets(contestant: &'static str, node: usize) -> [Target; 2] {
+    let target = |quantity, limit| Target {
+        contestant,
+        load: Load::Idle,
+        quantity,
+        against: &[],
+        limit,
+    };
+    [
+        target(Quantity::KibPerSession(node), Limit::Below(1.0)),
+        target(Quantity::DescriptorsPerSession(node), Limit::About(2.0)),
+    ]
+}
+
+impl Target {
+    fn outcome(&self, figures: &Figures) -> Outcome {
+        let spread = match self.against {
+            [] => figures.absolute(self.contestant, self.load, self.quantity),
+            others => figures.ratio(self.contestant, others, self.load, self.quantity),
+        };
+        let reached = spread.map(|spread| spread.median);
+        Outcome {
+            what: format!(
+                "{}: {}, {}",
+                self.contestant,
+                self.load,
+                self.quantity.name()
+            ),
+            wanted: format!("{}{}", self.limit.describe(), self.unit()),
+            reached,
+            passed: reached.is_some_and(|reached| self.limit.allows(reached)),
+        }
+    }
+
+    fn unit(&self) -> String {
+        match self.against {
+            [] => String::new(),
+            [one] => format!(" × {one}"),
+            _ => " × the best peer".to_owned(),
+        }
+    }
+}
+
+impl Limit {
+    fn allows(&self, reached: f64) -> bool {
+        match *self {
+            Limit::AtLeast(limit) => reached >= limit,
+            Limit::AtMost(limit) => reached <= limit,
+            Limit::Above(limit) => reached > limit,
+            Limit::Below(limit) => reached < limit,
+            Limit::About(limit) => (reached - limit).abs() < 0.05,
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Limit::AtLeast(limit) => format!("≥ {limit:.2}"),
+            Limit::AtMost(limit) => format!("≤ {limit:.2}"),
+            Limit::Above(limit) => format!("> {limit:.2}"),
+            Limit::Below(limit) => format!("< {limit:.2}"),
+            Limit::About(limit) => format!("{limit:.2}"),
+        }
+    }
+}
+
+/// Those that a user would take otherwise.
+const PEERS_OF_THE_NODES: &[&str] = &["haproxy-pair", "ssh", "socat-pair", "socat-pair-10ms"];
