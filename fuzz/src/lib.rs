@@ -1,0 +1,63 @@
+//! What each fuzz target asserts of an input, whatever it is. `relay-core/tests/corpus.rs` replays the seeds through the same
+//! functions.
+
+mod hostile;
+
+use relay_core::address::{parse_listen, parse_target};
+use relay_core::limits::FRAME_HEADER_BYTES;
+use relay_core::proto::frame::{Frame, Header};
+
+pub use hostile::{link_inside, link_outside};
+
+/// A frame that is understood can be said again, and is then understood as the same.
+pub fn frame(input: &[u8]) {
+    let Some((head, rest)) = input.split_first_chunk::<FRAME_HEADER_BYTES>() else {
+        return;
+    };
+    let Ok(header) = Header::parse(*head) else {
+        return;
+    };
+    assert_eq!(header.bytes(), *head);
+    let payload = &rest[..rest.len().min(header.length as usize)];
+    let Ok(frame) = Frame::parse(header.kind, payload) else {
+        return;
+    };
+
+    let mut again = Vec::new();
+    frame.encode(&mut again);
+    let (head, payload) = again.split_first_chunk().expect("a frame has a header");
+    let header = Header::parse(*head).expect("what we say is well formed");
+    assert_eq!(header.length as usize, payload.len());
+    assert_eq!(Frame::parse(header.kind, payload), Ok(frame));
+}
+
+/// A word that is understood shows itself as a word that means the same; one that is not says why.
+pub fn address(input: &[u8]) {
+    let Ok(word) = str::from_utf8(input) else {
+        return;
+    };
+    match parse_listen(word) {
+        Ok(points) => {
+            for point in points.iter().take(8) {
+                let again = parse_listen(&point.to_string()).expect("it shows itself as a word");
+                assert!(
+                    again.len() == 1 && again[0].at == point.at,
+                    "{word:?}: {point}"
+                );
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    match parse_target(word) {
+        Ok(targets) => {
+            for target in targets.iter().take(8) {
+                let again = parse_target(&target.to_string()).expect("it shows itself as a word");
+                assert!(
+                    again.len() == 1 && again[0].at == target.at,
+                    "{word:?}: {target}"
+                );
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}

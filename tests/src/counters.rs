@@ -1,0 +1,45 @@
+//! The counters in the status line that SIGUSR1 asks for.
+
+use nix::sys::signal::Signal;
+
+use crate::running::Running;
+
+/// What a node says that it has carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes that never entered user space.
+    pub spliced: u64,
+    /// Bytes that went through a buffer.
+    pub copied: u64,
+}
+
+impl Counters {
+    /// Asks `node` for its status line.
+    pub fn of(node: &Running) -> Counters {
+        let line = status(node);
+        Counters {
+            spliced: number(&line, "spliced="),
+            copied: number(&line, "copied="),
+        }
+    }
+}
+
+/// Asks `node` for its status line, and returns it.
+fn status(node: &Running) -> String {
+    let seen = node.stderr.count(MARK);
+    node.signal(Signal::SIGUSR1);
+    node.stderr.wait_for_number(MARK, seen + 1)
+}
+
+/// The number behind `key` in a line of `key=value` words.
+fn number(line: &str, key: &str) -> u64 {
+    let value = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(key));
+    let value = value.unwrap_or_else(|| panic!("no {key} in {line:?}"));
+    value
+        .parse()
+        .unwrap_or_else(|_| panic!("{key}{value} is no number"))
+}
+
+const MARK: &str = "spliced=";

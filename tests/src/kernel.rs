@@ -1,0 +1,153 @@
+//! What the kernel counts: the memory, descriptors and wakeups of a process, the sockets of the network.
+
+use std::fs;
+
+use nix::unistd::Pid;
+
+use crate::patience::{A_WHILE, eventually, let_pass};
+
+/// A TCP socket as the kernel lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TcpSocket {
+    /// Its own port.
+    pub local_port: u16,
+    /// Its peer's port.
+    pub remote_port: u16,
+    /// Its state.
+    pub state: TcpState,
+}
+
+/// The states that tests ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TcpState {
+    /// Both ends may send.
+    Established,
+    /// Closed first, and kept for a minute in case something of it is still under way.
+    TimeWait,
+    /// Waiting for peers.
+    Listen,
+    /// Any other.
+    Other,
+}
+
+/// The TCP sockets of this network, of both IP versions.
+pub fn tcp_sockets() -> Vec<TcpSocket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .map(|file| fs::read_to_string(file).unwrap_or_default());
+    tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .map(tcp_socket)
+        .collect()
+}
+
+/// Whether somebody listens on `port`.
+pub fn is_listening(port: u16) -> bool {
+    tcp_sockets()
+        .iter()
+        .any(|socket| socket.state == TcpState::Listen && socket.local_port == port)
+}
+
+/// Waits until nobody listens on `address` any more, without dialling: that might be let in as the last client.
+pub fn wait_until_closed(address: &str) {
+    let (_, port) = address.rsplit_once(':').expect("an address has a port");
+    let port = port.parse().expect("a port is a number");
+    eventually(&format!("nobody listens on {address}"), || {
+        !is_listening(port)
+    });
+}
+
+/// How many TCP connections were dialled in this network so far.
+pub fn tcp_dials() -> u64 {
+    let counters = fs::read_to_string("/proc/net/snmp").expect("the kernel counts");
+    let mut lines = counters
+        .lines()
+        .filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (
+        lines.next().expect("names of counters"),
+        lines.next().expect("counters"),
+    );
+    let dials = names
+        .split(' ')
+        .zip(values.split(' '))
+        .find(|(name, _)| *name == "ActiveOpens");
+    dials
+        .expect("dials are counted")
+        .1
+        .parse()
+        .expect("a counter is a number")
+}
+
+/// The bytes of memory that a process holds (its resident set).
+pub fn resident_bytes(pid: Pid) -> usize {
+    1024 * status_number(pid, "VmRSS:")
+}
+
+/// How often a process has gone to sleep so far, and so how often it was woken.
+fn wakeups(pid: Pid) -> usize {
+    status_number(pid, "voluntary_ctxt_switches:")
+}
+
+/// Fails if a process that has nothing to do is woken again and again.
+#[track_caller]
+pub fn expect_no_wakeups(pid: Pid) {
+    // What was under way when the caller came here may still have to be finished.
+    let_pass(A_WHILE);
+    let before = wakeups(pid);
+    let_pass(2 * A_WHILE);
+    let woken = wakeups(pid) - before;
+    assert!(woken <= 1, "a process without work was woken {woken} times");
+}
+
+/// The children of a process, theirs, and so on.
+pub fn descendants(pid: Pid) -> Vec<Pid> {
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok().map(Pid::from_raw));
+    children
+        .flat_map(|child| [vec![child], descendants(child)].concat())
+        .collect()
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(pid: Pid) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("the process runs")
+        .count()
+}
+
+fn status_number(pid: Pid, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .expect("the field is there");
+    value
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("the field is a number")
+}
+
+/// Reads a line of proc(5)'s `/proc/net/tcp`: `sl local_address rem_address st …`, addresses in hexadecimal
+/// with the port behind a colon.
+fn tcp_socket(line: &str) -> TcpSocket {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let port = |field: &str| {
+        let (_, port) = field.rsplit_once(':').expect("an address has a port");
+        u16::from_str_radix(port, 16).expect("a port is hexadecimal")
+    };
+    let state = match fields[3] {
+        "01" => TcpState::Established,
+        "06" => TcpState::TimeWait,
+        "0A" => TcpState::Listen,
+        _ => TcpState::Other,
+    };
+    TcpSocket {
+        local_port: port(fields[1]),
+        remote_port: port(fields[2]),
+        state,
+    }
+}

@@ -1,0 +1,72 @@
+//! The harness: the real binaries, run against real peers.
+//!
+//! A test reads as the manual does. [`node!`] takes a command line, waits until the program has
+//! printed its addresses, and ends it with the test; [`End`] and [`Server`] are the two ends of a session,
+//! and every wait in them is bounded:
+//!
+//! ```no_run
+//! use relay_tests::{Server, node};
+//!
+//! let server = Server::start();
+//! let route = node!("tcpfwd --once 127.0.0.1:0 {server}");
+//! let client = route.dial();
+//! client.send(b"hello");
+//! server.accept().expect(b"hello");
+//! ```
+//!
+//! The rooms:
+//!
+//! | for | see |
+//! |---|---|
+//! | a child process that cannot outlive its test | [`launch`], [`running`], [`transcript`], [`program`] |
+//! | one of our programs, and what it says of itself | [`mod@node`], [`counters`], [`golden`] |
+//! | sockets that say what they see: bytes, end of file, reset, silence | [`end`], [`server`], [`service`], [`port`] |
+//! | a test that runs through every topology, by splicing and by copying | [`session_tests!`], [`plan`] |
+//! | programs of others | [`peer`], [`needs!`] |
+//! | a network of its own, with a firewall | [`network_tests!`], [`mod@network`] |
+//! | what the kernel counts | [`kernel`] |
+//! | bytes to send, files to write, a terminal to type at | [`data`], [`scratch`], [`terminal`] |
+//! | waiting without sleeping | [`patience`] |
+//! | the text of the workspace, for tests of style and of manual pages | [`workspace`], [`manual`] |
+//! | the page that `make demo` serves | [`page`] |
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "this is test code: a broken expectation is a failed test"
+)]
+
+pub mod counters;
+pub mod data;
+pub mod end;
+pub mod golden;
+pub mod kernel;
+pub mod launch;
+pub mod manual;
+pub mod network;
+pub mod node;
+pub mod page;
+pub mod patience;
+pub mod peer;
+pub mod plan;
+pub mod port;
+pub mod program;
+pub mod requirement;
+pub mod running;
+pub mod scratch;
+pub mod server;
+pub mod service;
+mod session_tests;
+pub mod terminal;
+pub mod transcript;
+pub mod workspace;
+
+pub use end::End;
+pub use launch::Launch;
+pub use node::Node;
+pub use patience::{PATIENCE, eventually};
+pub use plan::Plan;
+pub use port::ReservedPort;
+pub use running::Running;
+pub use server::Server;
+pub use service::Service;

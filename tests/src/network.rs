@@ -1,0 +1,142 @@
+//! A network of one's own: all ports are free, the kernel's counters start at zero, packets can be dropped and
+//! names be given.
+//!
+//! The test runs itself once more, in a new network namespace and with mounts of its own; both are gone when it
+//! ends. As root that takes nothing else, as another user a user namespace.
+
+use std::env;
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use tempfile::NamedTempFile;
+
+use crate::launch::Launch;
+use crate::requirement;
+
+/// Lists the tests of a file that have the network for themselves; each is a function of that name.
+///
+/// ```no_run
+/// relay_tests::network_tests! {
+///     every_port_is_free
+/// }
+///
+/// fn every_port_is_free() {
+///     relay_tests::Server::on("127.0.0.1:80");
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! network_tests {
+    ($($name:ident),+) => {
+        mod in_its_own_network {
+            $(#[test]
+            fn $name() {
+                $crate::network::run(concat!("in_its_own_network::", stringify!($name)), super::$name);
+            })+
+        }
+    };
+}
+
+/// Runs `test`, which is the whole of the test function called `name`, in a new network.
+pub fn run(name: &str, test: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        run_tool("ip link set lo up");
+        test();
+    } else if can_be_made() {
+        run_again(name);
+    }
+}
+
+/// Drops the packets that nftables' `rule` matches, as a firewall does that has forgotten a connection: no end
+/// is told.
+///
+/// `rule` is for example `tcp dport 8001`. There is one interface, the loopback, and each packet comes in there.
+pub fn drop_packets(rule: &str) {
+    run_tool("nft add table inet firewall");
+    run_tool("nft add chain inet firewall arriving { type filter hook input priority 0 ; }");
+    run_tool(&format!("nft add rule inet firewall arriving {rule} drop"));
+}
+
+/// Lets every packet pass again.
+pub fn drop_nothing() {
+    run_tool("nft flush ruleset");
+}
+
+/// Gives the loopback interface one more address.
+pub fn add_address(address: IpAddr) {
+    run_tool(&format!("ip address add {address} dev lo"));
+}
+
+/// The names that are known in a network; they are forgotten with it.
+pub struct Hosts(NamedTempFile);
+
+impl Hosts {
+    /// Replaces hosts(5) by `text`.
+    pub fn new(text: &str) -> Hosts {
+        let file = NamedTempFile::new().expect("a temporary file can be had");
+        let hosts = Hosts(file);
+        hosts.replace(text);
+        run_tool(&format!(
+            "mount --bind {} /etc/hosts",
+            hosts.0.path().display()
+        ));
+        hosts
+    }
+
+    /// Replaces the names by those in `text`.
+    pub fn replace(&self, text: &str) {
+        fs::write(self.0.path(), text).expect("a temporary file can be written");
+    }
+}
+
+fn can_be_made() -> bool {
+    if requirement::is_missing(&["unshare", "ip", "nft"]) {
+        return false;
+    }
+    let allowed = Launch::new(&format!("{} true", unshare())).run().code == 0;
+    if !allowed {
+        requirement::skip("no network namespace can be made");
+    }
+    allowed
+}
+
+fn run_again(name: &str) {
+    let executable = env::current_exe().expect("the kernel knows what it runs");
+    let again = Launch::new(&unshare())
+        .word(executable)
+        .words(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .spawn()
+        .finish_within(PATIENCE_WITH_A_NETWORK);
+    let printed = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        again.code == 0,
+        "in a network of its own:\n{printed}{}",
+        again.stderr
+    );
+    assert!(
+        printed.contains("1 passed"),
+        "there is no test {name}:\n{printed}"
+    );
+}
+
+fn unshare() -> String {
+    let identity = if geteuid().is_root() {
+        ""
+    } else {
+        "--map-root-user"
+    };
+    format!("unshare --net --mount {identity}")
+}
+
+fn run_tool(line: &str) {
+    let outcome = Launch::new(line).run();
+    assert!(outcome.code == 0, "{line}: {}", outcome.stderr);
+}
+
+/// A whole test runs in there, which waits more than once.
+const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(30);
+
+const INSIDE: &str = "RELAY_TESTS_NETWORK";

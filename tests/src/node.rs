@@ -1,0 +1,113 @@
+//! One of our programs, as a user starts it.
+
+use std::fmt::Display;
+use std::ops::{Deref, DerefMut};
+
+use crate::end::End;
+use crate::launch::Launch;
+use crate::running::{Outcome, Running};
+
+/// Starts a command line with [`Node::start`]; arguments are filled in as by `format!`.
+///
+/// ```no_run
+/// # use relay_tests::{Server, node};
+/// let server = Server::start();
+/// let tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
+/// ```
+#[macro_export]
+macro_rules! node {
+    ($($line:tt)+) => {
+        $crate::Node::start(&format!($($line)+))
+    };
+}
+
+/// A program of ours that runs, and the addresses it listens on.
+pub struct Node {
+    running: Running,
+    addresses: Vec<String>,
+}
+
+impl Node {
+    /// `listen-listen` on two ports of 127.0.0.1 that the system picks.
+    pub fn outside() -> Node {
+        node!("listen-listen 127.0.0.1:0 127.0.0.1:0")
+    }
+
+    /// `connect-connect` between `outside` and `server`.
+    pub fn inside(outside: &Node, server: impl Display) -> Node {
+        node!("connect-connect {} {server}", outside.link())
+    }
+
+    /// Starts the command `line`. A program that listens is asked for its addresses, and has them all by the
+    /// time this returns: it accepts.
+    pub fn start(line: &str) -> Node {
+        Node::try_start(line).unwrap_or_else(|outcome| panic!("{line} has ended: {outcome:?}"))
+    }
+
+    /// Starts the command `line` as [`Node::start`] does, where its end is an answer.
+    pub fn try_start(line: &str) -> Result<Node, Outcome> {
+        match line.split_once(' ') {
+            Some(("connect-connect", _)) => Ok(Node {
+                running: Launch::new(line).spawn(),
+                addresses: Vec::new(),
+            }),
+            Some((program, rest)) => {
+                Node::announced(Launch::new(&format!("{program} --print-address {rest}")))
+            }
+            None => panic!("{line} has no arguments"),
+        }
+    }
+
+    /// Starts what was asked to `--print-address`, and reads what it prints. It closes its standard output when
+    /// that is all, or by ending.
+    pub fn announced(launch: Launch) -> Result<Node, Outcome> {
+        let running = launch.spawn();
+        let printed = String::from_utf8(running.stdout.wait_for_end()).expect("addresses are text");
+        let addresses: Vec<String> = printed
+            .lines()
+            .filter_map(address)
+            .map(str::to_owned)
+            .collect();
+        if addresses.is_empty() {
+            Err(running.finish())
+        } else {
+            Ok(Node { running, addresses })
+        }
+    }
+
+    /// The `n`th address it listens on, in the order of its command line.
+    pub fn address(&self, n: usize) -> &str {
+        self.addresses
+            .get(n)
+            .unwrap_or_else(|| panic!("{} listens on {:?}", self.running, self.addresses))
+    }
+
+    /// The address for links, which `listen-listen` has last on its command line.
+    pub fn link(&self) -> &str {
+        self.address(self.addresses.len() - 1)
+    }
+
+    /// Dials its first address.
+    pub fn dial(&self) -> End {
+        End::dial(self.address(0))
+    }
+}
+
+impl Deref for Node {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Node {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+/// The address in a printed line: `LISTEN-WORD ADDRESS`.
+fn address(line: &str) -> Option<&str> {
+    line.split_once(' ').map(|(_, address)| address)
+}

@@ -1,0 +1,61 @@
+//! A port that is free, and stays so until the program that it is meant for takes it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::kernel;
+use crate::patience::eventually;
+
+/// A port of 127.0.0.1 on which nobody listens, for programs that cannot be asked to pick one themselves.
+///
+/// It is held by a socket that is bound and does not listen. The kernel gives such a port to nobody who asks
+/// for any port; to a program that asks for this one, and sets SO_REUSEADDR as servers do, it does. Dialling
+/// it is refused until then. Its [`Display`](fmt::Display) is `127.0.0.1:PORT`.
+pub struct ReservedPort {
+    address: SocketAddr,
+    _holder: Socket,
+}
+
+impl ReservedPort {
+    /// Reserves a port.
+    pub fn new() -> ReservedPort {
+        let holder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be had");
+        holder
+            .set_reuse_address(true)
+            .expect("SO_REUSEADDR can be set");
+        holder
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .expect("some port is free");
+        let bound = holder.local_addr().expect("a bound socket has an address");
+        ReservedPort {
+            address: bound.as_socket().expect("the socket is of the internet"),
+            _holder: holder,
+        }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Waits until somebody listens on it, without dialling: that would be a client.
+    pub fn wait_until_listened_on(&self) {
+        eventually(&format!("somebody listens on {self}"), || {
+            kernel::is_listening(self.number())
+        });
+    }
+}
+
+impl Default for ReservedPort {
+    fn default() -> ReservedPort {
+        ReservedPort::new()
+    }
+}
+
+impl fmt::Display for ReservedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}

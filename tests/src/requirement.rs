@@ -1,0 +1,42 @@
+//! What a test needs of the machine, and what happens where that is missing: the test says that it was
+//! skipped, and passes. Where `CI` is `true` it fails instead, so that nothing is skipped without anybody
+//! noticing.
+
+use std::env;
+use std::io::{self, Write};
+
+use crate::program;
+
+/// Returns from the test that is running if a program it needs is not installed.
+///
+/// ```no_run
+/// # use relay_tests::needs;
+/// needs!("socat", "curl");
+/// ```
+#[macro_export]
+macro_rules! needs {
+    ($($program:expr),+) => {
+        if $crate::requirement::is_missing(&[$($program),+]) {
+            return;
+        }
+    };
+}
+
+/// Whether one of `programs` is missing; if so, that is said or, in CI, is the test's failure.
+pub fn is_missing(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|name| program::find(name).is_none());
+    if let Some(name) = missing {
+        skip(&format!("{name} is not installed"));
+    }
+    missing.is_some()
+}
+
+/// Says that the test which calls it is skipped, and `why`.
+pub fn skip(why: &str) {
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "nothing is skipped in CI, but {why}"
+    );
+    // Not eprintln: the test passes, and the text of tests that pass is not shown.
+    let _ = writeln!(io::stderr(), "skipped: {why}");
+}

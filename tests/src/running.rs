@@ -1,0 +1,144 @@
+//! A child process under guard: when the guard goes, so do the child and whatever it forked.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, ExitStatus};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+use crate::kernel;
+use crate::patience::{PATIENCE, some_within};
+use crate::transcript::Transcript;
+
+/// A program that runs, and what it has written so far.
+///
+/// The kernel kills the child when the thread that launched it ends, so a guard stays in its thread.
+pub struct Running {
+    name: String,
+    child: Child,
+    /// What it wrote on descriptor 1, where that is recorded.
+    pub stdout: Transcript,
+    /// What it wrote on descriptor 2, where that is recorded.
+    pub stderr: Transcript,
+}
+
+/// What is left of a program that has ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit status; 128 and the number of the signal where one ended it.
+    pub code: i32,
+    /// All it wrote on descriptor 1.
+    pub stdout: Vec<u8>,
+    /// All it wrote on descriptor 2.
+    pub stderr: String,
+}
+
+impl Running {
+    pub(crate) fn new(name: String, mut child: Child) -> Running {
+        let stdout = Transcript::of(child.stdout.take());
+        let stderr = Transcript::of(child.stderr.take());
+        Running {
+            name,
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(
+            self.child
+                .id()
+                .try_into()
+                .expect("process ids are positive"),
+        )
+    }
+
+    /// The writing end of its standard input, where that is a pipe; dropping it is the end of file.
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        self.child
+            .stdin
+            .take()
+            .expect("standard input is a pipe, and taken once")
+    }
+
+    /// Sends `signal` to the program alone.
+    pub fn signal(&self, signal: Signal) {
+        signal::kill(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("{self}: {signal}: {error}"));
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.ended().is_none()
+    }
+
+    /// Waits for its end and returns the exit status, as a shell would give it.
+    pub fn exit_code(&mut self) -> i32 {
+        self.exit_code_within(PATIENCE)
+    }
+
+    /// Waits for its end and collects what it wrote.
+    pub fn finish(self) -> Outcome {
+        self.finish_within(PATIENCE)
+    }
+
+    /// Waits for its end as [`Running::finish`] does, up to `patience`.
+    pub fn finish_within(mut self, patience: Duration) -> Outcome {
+        let code = self.exit_code_within(patience);
+        Outcome {
+            code,
+            stdout: self.stdout.wait_for_end(),
+            stderr: text(self.stderr.wait_for_end()),
+        }
+    }
+
+    fn exit_code_within(&mut self, patience: Duration) -> i32 {
+        let what = format!("{self} ends");
+        let status = some_within(patience, &what, || self.ended());
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().expect("ended by a status or by a signal"))
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child
+            .try_wait()
+            .expect("the child is ours to wait for")
+    }
+
+    fn report(&self) {
+        // Not eprintln: what the guard of a helper thread has to say belongs into the report as well.
+        let _ = writeln!(io::stderr(), "--- {self} wrote:\n{}---", self.stderr.text());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.report();
+        }
+        // Some that it forked may lead groups of their own, and the group outlives its leader where that has
+        // forked. An error means that nobody is left, as it should be.
+        for descendant in kernel::descendants(self.pid()) {
+            let _ = signal::kill(descendant, Signal::SIGKILL);
+        }
+        let _ = signal::killpg(self.pid(), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.name, self.pid())
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("messages are UTF-8")
+}

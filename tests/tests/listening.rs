@@ -1,0 +1,160 @@
+//! Where a program listens: on both IP versions, on Unix sockets, on ports that it prints, and nowhere if one of
+//! them is taken.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+
+use relay_tests::data::assert_same;
+use relay_tests::scratch::Scratch;
+use relay_tests::{End, Launch, Node, Server, Service, network_tests, node};
+
+network_tests! {
+    a_bare_port_takes_both_ip_versions,
+    ten_thousand_ports_are_listened_on_and_cost_no_wakeups
+}
+
+fn a_bare_port_takes_both_ip_versions() {
+    let service = Service::greeting("hello");
+    for word in ["8080", ":8081", "*:8082"] {
+        let _tcpfwd = node!("tcpfwd {word} {service}");
+        let (_, port) = word.rsplit_once(':').unwrap_or(("", word));
+        for host in ["127.0.0.1", "[::1]"] {
+            assert_same(
+                &End::dial(&format!("{host}:{port}")).receive_to_eof(),
+                b"hello",
+            );
+        }
+    }
+}
+
+fn ten_thousand_ports_are_listened_on_and_cost_no_wakeups() {
+    let service = Service::greeting("hello");
+    let tcpfwd = node!("tcpfwd 127.0.0.1:20000-29999 {service}");
+    for port in [20000, 25000, 29999] {
+        assert_same(
+            &End::dial(&format!("127.0.0.1:{port}")).receive_to_eof(),
+            b"hello",
+        );
+    }
+    relay_tests::kernel::expect_no_wakeups(tcpfwd.pid());
+}
+
+#[test]
+fn port_0_takes_both_ip_versions() {
+    let service = Service::greeting("hello");
+    let tcpfwd = node!("tcpfwd 0 {service}");
+    let (_, port) = tcpfwd.address(0).rsplit_once(':').unwrap();
+    for host in ["127.0.0.1", "[::1]"] {
+        assert_same(
+            &End::dial(&format!("{host}:{port}")).receive_to_eof(),
+            b"hello",
+        );
+    }
+}
+
+#[test]
+fn each_listening_socket_is_printed_with_its_word() {
+    let service = Service::echo();
+    let tcpfwd = node!("tcpfwd 127.0.0.1:0 {service} [::1]:0 {service}");
+    let printed = tcpfwd.stdout.text();
+    let words: Vec<_> = printed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    assert_eq!(
+        words.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
+        ["127.0.0.1:0", "[::1]:0"]
+    );
+    assert!(
+        words[0].1.starts_with("127.0.0.1:") && words[1].1.starts_with("[::1]:"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn readiness_is_told_on_a_descriptor() {
+    let service = Service::echo();
+    let tcpfwd = Launch::new(&format!("tcpfwd --ready-fd 1 127.0.0.1:0 {service}")).spawn();
+    assert_eq!(tcpfwd.stdout.wait_for_end(), b"\n");
+}
+
+#[test]
+fn a_unix_socket_has_a_path() {
+    let scratch = Scratch::new();
+    let socket = scratch.file("clients");
+    let service = Service::greeting("hello");
+    let tcpfwd = node!("tcpfwd unix:{} {service}", socket.display());
+    assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+    assert_same(&tcpfwd.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_unix_socket_that_was_left_behind_is_replaced() {
+    let scratch = Scratch::new();
+    let socket = scratch.file("clients");
+    let service = Service::greeting("hello");
+    let line = format!("tcpfwd unix:{} {service}", socket.display());
+    let killed = Node::start(&line);
+    killed.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(killed);
+    assert_same(&Node::start(&line).dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_unix_socket_that_is_in_use_is_not_replaced() {
+    let scratch = Scratch::new();
+    let service = Service::greeting("hello");
+    let line = format!(
+        "tcpfwd unix:{} {service}",
+        scratch.file("clients").display()
+    );
+    let first = Node::start(&line);
+    assert_eq!(Launch::new(&line).run().code, 111);
+    assert_same(&first.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_unix_socket_may_be_abstract() {
+    let name = format!("unix:@relay-tests-{}", std::process::id());
+    let service = Service::greeting("hello");
+    let tcpfwd = node!("tcpfwd {name} {service}");
+    assert_eq!(tcpfwd.address(0), name);
+    assert_same(&tcpfwd.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn links_and_clients_may_come_by_unix_sockets() {
+    let scratch = Scratch::new();
+    let [clients, links, server] =
+        ["clients", "links", "server"].map(|name| scratch.file(name).display().to_string());
+    let server = Server::on(&format!("unix:{server}"));
+    let outside = node!("listen-listen unix:{clients} unix:{links}");
+    let _inside = node!("connect-connect unix:{links} {server}");
+    let client = outside.dial();
+    client.send(b"question");
+    client.shutdown_write();
+    let inside = server.accept();
+    assert_same(&inside.receive_to_eof(), b"question");
+    inside.send(b"answer");
+    drop(inside);
+    assert_same(&client.receive_to_eof(), b"answer");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_nothing_is_opened() {
+    let taken = Server::start();
+    let service = Service::echo();
+    let outcome = Launch::new(&format!(
+        "tcpfwd --print-address 127.0.0.1:0 {service} {taken} {service}"
+    ))
+    .run();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_slice()),
+        (111, b"".as_slice())
+    );
+    assert!(
+        outcome.stderr.contains(&taken.to_string()),
+        "{}",
+        outcome.stderr
+    );
+}

@@ -1,0 +1,123 @@
+//! A link that a firewall has forgotten is found dead within two and a half heartbeats; one that is only stalled
+//! is not.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use relay_tests::data::{MIB, assert_same, noise};
+use relay_tests::kernel::{TcpState, tcp_sockets};
+use relay_tests::network::{drop_nothing, drop_packets};
+use relay_tests::patience::let_pass;
+use relay_tests::plan::{Route, Topology};
+use relay_tests::{End, Plan, Service, network_tests};
+
+network_tests! {
+    a_session_on_a_dead_link_is_reset_at_both_ends,
+    the_next_client_is_served_by_another_link,
+    a_client_that_said_nothing_on_a_dead_link_is_given_another,
+    a_network_that_comes_back_is_used_again
+}
+
+fn a_session_on_a_dead_link_is_reset_at_both_ends() {
+    let (client, server, route) = nodes().session();
+    let since = Instant::now();
+    forget_links(&route);
+    client.expect_reset();
+    server.expect_reset();
+    let found = since.elapsed();
+    assert!(found < DEAD_MAX, "found after {found:?}");
+}
+
+fn the_next_client_is_served_by_another_link() {
+    let service = Service::greeting("hello");
+    let route = nodes().to(&service);
+    forget_links(&route);
+    let_pass(DEAD_MAX);
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+}
+
+fn a_client_that_said_nothing_on_a_dead_link_is_given_another() {
+    let service = Service::greeting("hello");
+    let route = nodes().to(&service);
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+    forget_links(&route);
+    // Nobody knows yet that the idle links are dead.
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+}
+
+fn a_network_that_comes_back_is_used_again() {
+    let service = Service::greeting("hello");
+    let route = nodes().to(&service);
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+    drop_packets_of(link_port(&route));
+    let_pass(DEAD_MAX);
+    drop_nothing();
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_client_that_stalls_does_not_cost_its_link() {
+    let (client, server, _route) = nodes().session();
+    stall_for_longer_than_a_link_may_be_silent(&server, &client);
+}
+
+#[test]
+fn a_server_that_stalls_does_not_cost_its_link() {
+    let (client, server, _route) = nodes().session();
+    stall_for_longer_than_a_link_may_be_silent(&client, &server);
+}
+
+#[test]
+fn a_quiet_session_does_not_cost_its_link() {
+    let (client, server, _route) = nodes().session();
+    client.expect_silence(Duration::from_secs(4));
+    server.send(b"still here");
+    client.expect(b"still here");
+}
+
+fn stall_for_longer_than_a_link_may_be_silent(writer: &End, reader: &End) {
+    reader.keep_little();
+    let message = noise(1, 32 * MIB);
+    thread::scope(|both| {
+        both.spawn(|| {
+            writer.send(&message);
+            writer.shutdown_write();
+        });
+        let_pass(Duration::from_secs(4));
+        assert_same(&reader.receive_to_eof(), &message);
+    });
+}
+
+/// Both nodes, with hearts that beat every second.
+fn nodes() -> Plan {
+    Plan::through(Topology::BothNodes).with("--heartbeat 1s")
+}
+
+/// Drops what comes on the links there are, as a firewall does that has forgotten them. New ones pass.
+fn forget_links(route: &Route) {
+    let port = link_port(route);
+    let links = tcp_sockets()
+        .into_iter()
+        .filter(|socket| socket.local_port == port);
+    for link in links.filter(|socket| socket.state == TcpState::Established) {
+        drop_packets_of(link.remote_port);
+    }
+}
+
+fn drop_packets_of(port: u16) {
+    drop_packets(&format!("tcp sport {port}"));
+    drop_packets(&format!("tcp dport {port}"));
+}
+
+fn link_port(route: &Route) -> u16 {
+    let address: SocketAddr = route
+        .outermost()
+        .link()
+        .parse()
+        .unwrap_or_else(|error| panic!("{error}"));
+    address.port()
+}
+
+/// Two and a half heartbeats of a second, and one for a busy machine.
+const DEAD_MAX: Duration = Duration::from_millis(3500);

@@ -1,0 +1,157 @@
+//! One session and out: `--once`, `--expire`, and the exit statuses that tell how it went.
+
+use relay_tests::data::assert_same;
+use relay_tests::kernel::wait_until_closed;
+use relay_tests::{End, Launch, Node, ReservedPort, Server, Service, node};
+
+#[test]
+fn tcpfwd_serves_one_client_and_is_done() {
+    let server = Server::start();
+    let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
+    finish(tcpfwd.dial(), &server.accept());
+    assert_eq!(tcpfwd.exit_code(), 0);
+}
+
+#[test]
+fn tcpfwd_stops_listening_at_its_first_client() {
+    let server = Server::start();
+    let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
+    let client = tcpfwd.dial();
+    let inside = server.accept();
+    expect_refused(tcpfwd.address(0));
+    finish(client, &inside);
+    assert_eq!(tcpfwd.exit_code(), 0);
+}
+
+#[test]
+fn a_client_that_resets_is_told_by_the_exit_status() {
+    let server = Server::start();
+    let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
+    let client = tcpfwd.dial();
+    let inside = server.accept();
+    client.reset();
+    inside.expect_reset();
+    assert_eq!(tcpfwd.exit_code(), 111);
+}
+
+#[test]
+fn a_server_that_refuses_is_told_by_the_exit_status() {
+    let nobody = ReservedPort::new();
+    let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {nobody}");
+    tcpfwd.dial().expect_reset();
+    assert_eq!(tcpfwd.exit_code(), 111);
+}
+
+#[test]
+fn a_server_that_refuses_ends_a_pipeline() {
+    let nobody = ReservedPort::new();
+    let outcome = Launch::new(&format!("tcpfwd - {nobody}")).run();
+    assert_eq!(outcome.code, 111);
+    assert!(
+        outcome.stderr.contains(&nobody.to_string()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_outside_node_serves_one_client_and_is_done() {
+    let server = Server::start();
+    let mut outside = node!("listen-listen --once 127.0.0.1:0 127.0.0.1:0");
+    let _inside = Node::inside(&outside, &server);
+    finish(outside.dial(), &server.accept());
+    assert_eq!(outside.exit_code(), 0);
+}
+
+#[test]
+fn the_outside_node_stops_listening_at_its_first_client_but_waits_for_a_link() {
+    let server = Server::start();
+    let mut outside = node!("listen-listen --once 127.0.0.1:0 127.0.0.1:0");
+    let client = outside.dial();
+    wait_until_closed(outside.address(0));
+    let _inside = Node::inside(&outside, &server);
+    finish(client, &server.accept());
+    assert_eq!(outside.exit_code(), 0);
+}
+
+#[test]
+fn the_inside_node_serves_one_client_and_is_done() {
+    let server = Server::start();
+    let outside = Node::outside();
+    let mut inside = node!("connect-connect --once {} {server}", outside.link());
+    finish(outside.dial(), &server.accept());
+    assert_eq!(inside.exit_code(), 0);
+}
+
+#[test]
+fn the_inside_node_does_not_wait_for_a_link_that_is_refused() {
+    let nobody = ReservedPort::new();
+    let service = Service::echo();
+    let outcome = Launch::new(&format!("connect-connect --once {nobody} {service}")).run();
+    assert_eq!(outcome.code, 111);
+    assert!(
+        outcome.stderr.contains(&nobody.to_string()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_link_that_dies_before_its_session_is_told_by_the_exit_status() {
+    let service = Service::echo();
+    let outside = Server::start();
+    let mut inside = node!("connect-connect --once {outside} {service}");
+    outside.accept().reset();
+    assert_eq!(inside.exit_code(), 111);
+}
+
+#[test]
+fn raw_nodes_serve_one_client_and_are_done() {
+    let server = Server::start();
+    let mut outside = node!("listen-listen --raw --once 127.0.0.1:0 127.0.0.1:0");
+    let client = outside.dial();
+    let mut inside = node!(
+        "connect-connect --raw --interval 50ms {} {server}",
+        outside.link()
+    );
+    finish(client, &server.accept());
+    assert_eq!(outside.exit_code(), 0);
+    assert!(inside.is_running());
+}
+
+#[test]
+fn a_momentary_route_stops_listening_and_is_done() {
+    let service = Service::echo();
+    let mut tcpfwd = node!("tcpfwd --expire 200ms 127.0.0.1:0 {service}");
+    assert_eq!(tcpfwd.exit_code(), 0);
+    expect_refused(tcpfwd.address(0));
+}
+
+#[test]
+fn a_momentary_route_lets_its_sessions_finish() {
+    let server = Server::start();
+    let mut tcpfwd = node!("tcpfwd --expire 200ms 127.0.0.1:0 {server}");
+    let client = tcpfwd.dial();
+    let inside = server.accept();
+    wait_until_closed(tcpfwd.address(0));
+    assert!(tcpfwd.is_running());
+    finish(client, &inside);
+    assert_eq!(tcpfwd.exit_code(), 0);
+}
+
+/// A whole session, with an end of file in each direction.
+fn finish(client: End, server: &End) {
+    client.send(b"question");
+    client.shutdown_write();
+    assert_same(&server.receive_to_eof(), b"question");
+    server.send(b"answer");
+    server.shutdown_write();
+    assert_same(&client.receive_to_eof(), b"answer");
+}
+
+fn expect_refused(address: &str) {
+    assert!(
+        End::try_dial(address).is_err(),
+        "{address} still takes clients"
+    );
+}

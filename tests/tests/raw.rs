@@ -1,0 +1,154 @@
+//! `--raw`: a link carries one session and nothing else, and a link port that is open is the signal.
+
+use relay_tests::data::assert_same;
+use relay_tests::patience::A_WHILE;
+use relay_tests::{
+    End, Launch, Node, ReservedPort, Server, Service, eventually, kernel, needs, node,
+};
+
+#[test]
+fn the_link_port_is_closed_while_no_client_waits() {
+    let outside = start_outside();
+    assert!(End::try_dial(outside.link()).is_err());
+    let client = outside.dial();
+    let link = eventually_dial(outside.link());
+    link.send(b"hello");
+    client.expect(b"hello");
+    assert!(End::try_dial(outside.link()).is_err());
+}
+
+#[test]
+fn one_link_is_let_in_for_each_client_that_waits() {
+    let outside = start_outside();
+    let clients: Vec<End> = (0..3).map(|_| outside.dial()).collect();
+    let mut links = Vec::new();
+    for _ in &clients {
+        links.push(eventually_dial(outside.link()));
+    }
+    for _ in 0..4 {
+        // The port is closed a moment after the last link was let in, and resets who came in between.
+        if let Ok(surplus) = End::try_dial(outside.link()) {
+            surplus.expect_reset();
+        }
+    }
+    for (number, link) in (0..).zip(&links) {
+        link.send(&[number]);
+    }
+    // The first link is for the client that has waited longest.
+    for (number, client) in (0..).zip(&clients) {
+        client.expect(&[number]);
+    }
+}
+
+#[test]
+fn the_link_port_is_closed_when_the_client_has_gone() {
+    let outside = start_outside();
+    let port = outside.link().rsplit_once(':').unwrap().1.parse().unwrap();
+    let client = outside.dial();
+    eventually("the link port opens", || kernel::is_listening(port));
+    client.reset();
+    eventually("the link port closes", || !kernel::is_listening(port));
+}
+
+#[test]
+fn a_client_that_has_said_all_keeps_the_link_port_open() {
+    let outside = start_outside();
+    let client = outside.dial();
+    client.send(b"request");
+    client.shutdown_write();
+    client.expect_silence(A_WHILE);
+    let link = eventually_dial(outside.link());
+    assert_same(&link.receive_to_eof(), b"request");
+    link.send(b"answer");
+    drop(link);
+    assert_same(&client.receive_to_eof(), b"answer");
+}
+
+#[test]
+fn netcat_is_an_inside_node() {
+    needs!("nc");
+    let outside = start_outside();
+    let client = outside.dial();
+    client.send(b"question");
+    client.shutdown_write();
+    let port = outside.link().replace(':', " ");
+    let netcat = Launch::shell(&format!(
+        "until printf answer | nc -N {port}; do sleep 0.05; done"
+    ))
+    .run();
+    assert_eq!(netcat.stdout, b"question");
+    assert_same(&client.receive_to_eof(), b"answer");
+}
+
+#[test]
+fn netcat_is_an_outside_node() {
+    needs!("nc");
+    let service = Service::echo();
+    let link = ReservedPort::new();
+    let _inside = start_inside(&link.to_string(), &service.to_string());
+    let netcat = Launch::shell(&format!(
+        "printf hello | nc -N -l 127.0.0.1 {}",
+        link.number()
+    ))
+    .run();
+    assert_eq!(netcat.stdout, b"hello");
+}
+
+#[test]
+fn the_inside_node_dials_the_server_only_when_a_link_is_there() {
+    let (outside, server) = (ReservedPort::new(), Server::start());
+    let _inside = start_inside(&outside.to_string(), &server.to_string());
+    server.expect_nobody(A_WHILE);
+    let outside = Server::on(&outside.to_string());
+    let link = outside.accept();
+    link.send(b"hello");
+    server.accept().expect(b"hello");
+}
+
+#[test]
+fn the_inside_node_dials_again_while_a_session_runs() {
+    let (outside, server) = (Server::start(), Server::start());
+    let _inside = start_inside(&outside.to_string(), &server.to_string());
+    let links: Vec<End> = (0..3)
+        .map(|_| {
+            let link = outside.accept();
+            link.send(b"!");
+            link
+        })
+        .collect();
+    for _ in &links {
+        server.accept().expect(b"!");
+    }
+}
+
+#[test]
+fn a_client_that_has_waited_long_enough_is_reset() {
+    let outside = node!("listen-listen --raw --wait-timeout 300ms 127.0.0.1:0 127.0.0.1:0");
+    outside.dial().expect_reset();
+}
+
+#[test]
+fn a_dial_on_the_link_port_that_says_nothing_does_not_stop_the_next_client() {
+    let outside = start_outside();
+    let first = outside.dial();
+    let silent = eventually_dial(outside.link());
+    let second = outside.dial();
+    let link = eventually_dial(outside.link());
+    link.send(b"hello");
+    second.expect(b"hello");
+    drop(silent);
+    first.expect_eof();
+}
+
+/// Dials until the port is open, as inside nodes do.
+fn eventually_dial(address: &str) -> End {
+    relay_tests::patience::eventually_some("the link port opens", || End::try_dial(address).ok())
+}
+
+fn start_outside() -> Node {
+    node!("listen-listen --raw 127.0.0.1:0 127.0.0.1:0")
+}
+
+fn start_inside(link: &str, server: &str) -> Node {
+    node!("connect-connect --raw --interval 50ms {link} {server}")
+}

@@ -1,0 +1,330 @@
+//! `-` and `fd:`: the connection that is already there, whoever made it. A super-server, a pipeline, a file, a
+//! terminal.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use relay_tests::data::{MIB, assert_same, noise};
+use relay_tests::patience::{A_WHILE, let_pass};
+use relay_tests::peer::{self, Inetd, tcpserver};
+use relay_tests::scratch::Scratch;
+use relay_tests::terminal::Terminal;
+use relay_tests::{
+    End, Launch, Node, ReservedPort, Server, Service, eventually, needs, node, program,
+};
+
+#[test]
+fn tcpserver_hands_its_clients_over() {
+    needs!("tcpserver");
+    let service = Service::echo();
+    let (_tcpserver, address) = tcpserver(&format!("tcpfwd - {service}"));
+    expect_echo(&address);
+    expect_echo(&address);
+}
+
+#[test]
+fn inetd_hands_each_client_over_with_nowait() {
+    needs!("inetd");
+    let service = Service::echo();
+    let (_inetd, port) = inetd(&format!("nowait USER TCPFWD tcpfwd - {service}"));
+    expect_echo(&port.to_string());
+    expect_echo(&port.to_string());
+}
+
+#[test]
+fn inetd_hands_the_listening_socket_over_with_wait() {
+    needs!("inetd");
+    let service = Service::echo();
+    let (_inetd, port) = inetd(&format!("wait USER TCPFWD tcpfwd fd:0 {service}"));
+    expect_echo(&port.to_string());
+    expect_echo(&port.to_string());
+}
+
+#[test]
+fn inetd_has_its_socket_back_after_expire() {
+    needs!("inetd");
+    let service = Service::echo();
+    let (_inetd, port) = inetd(&format!(
+        "wait USER TCPFWD tcpfwd --expire 100ms fd:0 {service}"
+    ));
+    for _ in 0..3 {
+        expect_echo(&port.to_string());
+        let_pass(A_WHILE);
+    }
+}
+
+#[test]
+fn messages_never_go_to_a_client_that_is_descriptor_2() {
+    let nobody = ReservedPort::new();
+    let (client, connection) = connected();
+    let copy = || connection.try_clone().expect("a descriptor can be doubled");
+    let mut tcpfwd = Launch::new(&format!("tcpfwd -v - {nobody}"))
+        .stdin(copy())
+        .stdout(copy())
+        .stderr(copy())
+        .spawn();
+    drop(connection);
+    assert_eq!(tcpfwd.exit_code(), 111);
+    assert_same(&client.receive_to_any_end(), b"");
+}
+
+#[test]
+fn a_usage_error_does_not_go_to_a_client_that_is_descriptor_2() {
+    let (client, connection) = connected();
+    let copy = || connection.try_clone().expect("a descriptor can be doubled");
+    let mut tcpfwd = Launch::new("tcpfwd --nonsense -")
+        .stdin(copy())
+        .stdout(copy())
+        .stderr(copy())
+        .spawn();
+    drop(connection);
+    assert_eq!(tcpfwd.exit_code(), 100);
+    assert_same(&client.receive_to_any_end(), b"");
+}
+
+#[test]
+fn a_connection_on_descriptor_0_is_a_client() {
+    let server = Server::start();
+    let (client, connection) = connected();
+    let mut tcpfwd = Launch::new(&format!("tcpfwd fd:0 {server}"))
+        .stdin(connection)
+        .spawn();
+    let inside = server.accept();
+    client.send(b"question");
+    client.shutdown_write();
+    assert_same(&inside.receive_to_eof(), b"question");
+    inside.send(b"answer");
+    drop(inside);
+    assert_same(&client.receive_to_eof(), b"answer");
+    assert_eq!(tcpfwd.exit_code(), 0);
+}
+
+#[test]
+fn a_reset_of_the_server_resets_a_client_on_descriptor_0() {
+    let server = Server::start();
+    let (client, connection) = connected();
+    let mut tcpfwd = Launch::new(&format!("tcpfwd fd:0 {server}"))
+        .stdin(connection)
+        .spawn();
+    server.accept().reset();
+    client.expect_reset();
+    assert_eq!(tcpfwd.exit_code(), 111);
+}
+
+#[test]
+fn it_is_a_stage_of_a_pipeline() {
+    let service = Service::echo();
+    let line = format!("printf 'one two three' | tcpfwd - {service} | tr a-z A-Z");
+    let outcome = Launch::shell(&line).run();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_slice()),
+        (0, b"ONE TWO THREE".as_slice()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn much_goes_through_a_pipeline_with_a_slow_end() {
+    let service = Service::echo();
+    let message = noise(1, 4 * MIB);
+    let line = format!("tcpfwd - {service} | {{ sleep 0.3; cat; }}");
+    let mut pipeline = Launch::shell(&line)
+        .stdin(std::process::Stdio::piped())
+        .spawn();
+    let mut stdin = pipeline.take_stdin();
+    thread::scope(|both| {
+        both.spawn(|| {
+            let written = stdin.write_all(&message);
+            drop(stdin);
+            written.unwrap();
+        });
+        assert_same(&pipeline.finish().stdout, &message);
+    });
+}
+
+#[test]
+fn a_pipeline_whose_next_stage_has_ended_is_told_by_the_exit_status() {
+    let server = Server::start();
+    let line = format!("{{ tcpfwd - {server} </dev/null; echo $? >&2; }} | true");
+    let pipeline = Launch::shell(&line).spawn();
+    let inside = server.accept();
+    // The pipe is not closed the moment `true` is started: what is written before that is lost without a sign.
+    eventually("the server is told", || inside.try_send(b"answer").is_err());
+    assert_eq!(pipeline.finish().stderr.lines().last(), Some("111"));
+}
+
+#[test]
+fn files_are_sent_and_written() {
+    let service = Service::echo();
+    let scratch = Scratch::new();
+    let message = noise(1, 3 * MIB + 17);
+    scratch.write("in", &message);
+    let line = format!("tcpfwd - {service} <in >out");
+    let outcome = Launch::shell(&line).directory(scratch.path()).run();
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_same(&scratch.read("out"), &message);
+}
+
+#[test]
+fn a_file_is_appended_to() {
+    let service = Service::echo();
+    let scratch = Scratch::new();
+    let message = noise(1, MIB);
+    scratch.write("in", &message);
+    scratch.write("out", b"");
+    // splice(2) refuses a file that is open for appending.
+    let line = format!("tcpfwd - {service} <in >>out && tcpfwd - {service} <in >>out");
+    let outcome = Launch::shell(&line).directory(scratch.path()).run();
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_same(&scratch.read("out"), &[message.clone(), message].concat());
+}
+
+#[test]
+fn nothing_to_say_is_said_at_once() {
+    let service = Service::greeting("220 ready");
+    let outcome = Launch::shell(&format!("tcpfwd - {service} </dev/null")).run();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_slice()),
+        (0, b"220 ready".as_slice()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn one_talks_to_a_server_at_a_terminal() {
+    let server = Server::start();
+    let terminal = Terminal::open();
+    let screen = terminal.watch_screen();
+    let tcpfwd = Launch::new(&format!("tcpfwd - {server}"));
+    let mut tcpfwd = tcpfwd
+        .stdin(terminal.descriptor())
+        .stdout(terminal.descriptor())
+        .spawn();
+    let inside = server.accept();
+    inside.send(b"220 ready\r\n");
+    screen.wait_for("220 ready");
+    terminal.type_in(b"HELO\n");
+    inside.expect(b"HELO\n");
+    terminal.type_in(CONTROL_D);
+    inside.expect_eof();
+    drop(inside);
+    assert_eq!(tcpfwd.exit_code(), 0);
+}
+
+// O_NONBLOCK belongs to everyone who shares a descriptor: the shell finds its terminal unusable afterwards.
+#[test]
+fn a_terminal_stays_as_it_was() {
+    let server = Server::start();
+    let terminal = Terminal::open();
+    let flags = || OFlag::from_bits_retain(fcntl(terminal.shared(), FcntlArg::F_GETFL).unwrap());
+    let before = flags();
+    let tcpfwd = Launch::new(&format!("tcpfwd - {server}"));
+    let _tcpfwd = tcpfwd
+        .stdin(terminal.descriptor())
+        .stdout(terminal.descriptor())
+        .spawn();
+    let inside = server.accept();
+    terminal.type_in(b"HELO\n");
+    inside.expect(b"HELO\n");
+    assert_eq!(flags(), before);
+}
+
+#[test]
+fn the_client_may_be_on_standard_input_of_the_outside_node() {
+    let service = Service::echo();
+    let link = ReservedPort::new();
+    let line = format!("printf hello | listen-listen - {link}");
+    let outside = Launch::shell(&line).spawn();
+    let _inside = node!("connect-connect {link} {service}");
+    let outcome = outside.finish();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_slice()),
+        (0, b"hello".as_slice()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_server_may_be_on_standard_input_of_the_inside_node() {
+    let outside = Node::outside();
+    let line = format!("printf hello | connect-connect {} -", outside.link());
+    let inside = Launch::shell(&line).spawn();
+    let client = outside.dial();
+    client.send(b"to you too");
+    client.shutdown_write();
+    assert_same(&client.receive_to_eof(), b"hello");
+    let outcome = inside.finish();
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_slice()),
+        (0, b"to you too".as_slice()),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_inside_node_serves_in_turn_on_a_link_that_tcpclient_has_dialled() {
+    needs!("tcpclient");
+    let service = Service::echo();
+    let mut outside = Node::outside();
+    let (host, port) = outside.link().split_once(':').unwrap();
+    let line = format!("tcpclient -RHl0 {host} {port} connect-connect fd:6,7 {service}");
+    let mut inside = Launch::new(&line).spawn();
+    for _ in 0..3 {
+        expect_echo(outside.address(0));
+    }
+    outside.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(outside.exit_code(), 0);
+    assert_eq!(inside.exit_code(), 0, "the link ended by BYE");
+}
+
+#[test]
+fn a_link_on_descriptors_that_dies_is_told_by_the_exit_status() {
+    needs!("tcpclient");
+    let service = Service::echo();
+    let outside = Node::outside();
+    let (host, port) = outside.link().split_once(':').unwrap();
+    let line = format!("tcpclient -RHl0 {host} {port} connect-connect fd:6,7 {service}");
+    let mut inside = Launch::new(&line).spawn();
+    expect_echo(outside.address(0));
+    drop(outside);
+    assert_eq!(inside.exit_code(), 111);
+}
+
+/// inetd with a service on a free port; USER and TCPFWD are filled in.
+fn inetd(service: &str) -> (Inetd, ReservedPort) {
+    let port = ReservedPort::new();
+    let tcpfwd = program::path("tcpfwd").display().to_string();
+    let service = service
+        .replace("USER", &peer::user())
+        .replace("TCPFWD", &tcpfwd);
+    let inetd = Inetd::start(&format!("{port} stream tcp {service}\n"));
+    port.wait_until_listened_on();
+    (inetd, port)
+}
+
+/// A connection: the test's end of it, and the other as a descriptor.
+fn connected() -> (End, OwnedFd) {
+    let super_server = Server::start();
+    let client = End::dial(&super_server.to_string());
+    (client, super_server.accept().into())
+}
+
+fn expect_echo(address: &str) {
+    let client = End::dial(address);
+    let message = noise(1, MIB / 2);
+    thread::scope(|both| {
+        both.spawn(|| {
+            client.send(&message);
+            client.shutdown_write();
+        });
+        assert_same(&client.receive_to_eof(), &message);
+    });
+}
+
+const CONTROL_D: &[u8] = b"\x04";

@@ -1,0 +1,112 @@
+//! Who reaches the link port without being a node gets nowhere, hurts nobody, and fills no log.
+
+use std::thread;
+use std::time::Instant;
+
+use relay_tests::data::{assert_same, noise};
+use relay_tests::{End, Node, Server, Service, node};
+
+#[test]
+fn strangers_are_shown_out_while_a_session_goes_on() {
+    let server = Server::start();
+    let outside = Node::outside();
+    let _inside = Node::inside(&outside, &server);
+    let client = outside.dial();
+    client.send(b"hello");
+    let inside = server.accept();
+    inside.expect(b"hello");
+    for greeting in greetings() {
+        let stranger = End::dial(outside.link());
+        // It may be shown out before it has said all.
+        let _ = stranger.try_send(&greeting);
+        stranger.receive_to_any_end();
+    }
+    client.send(b"still here");
+    inside.expect(b"still here");
+}
+
+#[test]
+fn a_stranger_that_says_nothing_is_shown_out_after_five_seconds() {
+    let outside = Node::outside();
+    let since = Instant::now();
+    End::dial(outside.link()).receive_to_any_end();
+    let seconds = since.elapsed().as_secs_f32();
+    assert!((4.5..8.0).contains(&seconds), "after {seconds} s");
+}
+
+#[test]
+fn a_stranger_is_never_given_a_client() {
+    let outside = Node::outside();
+    let client = outside.dial();
+    client.send(b"for the server");
+    for greeting in greetings() {
+        let stranger = End::dial(outside.link());
+        let _ = stranger.try_send(&greeting);
+        let seen = stranger.receive_to_any_end();
+        let seen = String::from_utf8_lossy(&seen);
+        assert!(!seen.contains("for the server"), "{seen}");
+    }
+    let service = Service::echo();
+    let _inside = Node::inside(&outside, &service);
+    client.expect(b"for the server");
+}
+
+#[test]
+fn many_strangers_cost_one_line_of_the_log() {
+    let outside = Node::outside();
+    thread::scope(|side_by_side| {
+        for _ in 0..4 {
+            side_by_side.spawn(|| {
+                for _ in 0..25 {
+                    let stranger = End::dial(outside.link());
+                    stranger.send(b"GET / HTTP/1.0\r\n\r\n");
+                    stranger.receive_to_any_end();
+                }
+            });
+        }
+    });
+    let lines = outside.stderr.text().lines().count();
+    assert!(lines <= 1, "{}", outside.stderr.text());
+}
+
+#[test]
+fn an_inside_node_that_dials_a_web_server_says_so_and_goes_on() {
+    let service = Service::greeting("HTTP/1.0 400 Bad Request\r\n\r\n");
+    let mut inside = node!("connect-connect {service} 127.0.0.1:9");
+    inside.stderr.wait_for(&service.to_string());
+    assert!(inside.is_running());
+}
+
+#[test]
+fn a_flood_of_strangers_does_not_keep_a_node_out() {
+    let outside = Node::outside();
+    let _silent: Vec<End> = (0..200).map(|_| End::dial(outside.link())).collect();
+    let service = Service::greeting("hello");
+    let _inside = Node::inside(&outside, &service);
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+}
+
+/// What strangers begin with.
+fn greetings() -> Vec<Vec<u8>> {
+    vec![
+        b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n".to_vec(),
+        // A TLS ClientHello: a handshake record of version 3.1, and its body.
+        [
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+            &noise(1, 512),
+        ]
+        .concat(),
+        // A SOCKS5 greeting.
+        b"\x05\x01\x00".iter().copied().chain([0; 61]).collect(),
+        b"SSH-2.0-OpenSSH_9.2\r\n"
+            .iter()
+            .copied()
+            .chain([b' '; 64])
+            .collect(),
+        vec![0; 1000],
+        vec![0xff; 1000],
+        // The type of a frame, and the greatest length that can be written.
+        [b"\x80\xff\xff\xff".as_slice(), &noise(2, 8192)].concat(),
+        noise(3, 100_000),
+    ]
+}

@@ -1,0 +1,66 @@
+//! Timeouts: which silence ends a session, and which does not.
+
+use std::time::Duration;
+
+use relay_tests::patience::let_pass;
+use relay_tests::{Plan, eventually, session_tests};
+
+session_tests! {
+    ours:
+        a_session_that_is_idle_for_too_long_is_reset_at_both_ends,
+        bytes_of_either_direction_keep_a_session_from_being_idle,
+        a_one_way_session_that_is_silent_for_too_long_is_reset_at_both_ends,
+        each_byte_gives_a_one_way_session_its_time_again,
+        a_two_way_session_may_be_silent_for_longer_than_a_one_way_session;
+}
+
+fn a_session_that_is_idle_for_too_long_is_reset_at_both_ends(plan: Plan) {
+    let (client, server, _route) = plan.with("--idle-timeout 400ms").session();
+    client.expect_reset();
+    server.expect_reset();
+}
+
+fn bytes_of_either_direction_keep_a_session_from_being_idle(plan: Plan) {
+    let (client, server, _route) = plan.with("--idle-timeout 600ms").session();
+    for round in 0..6_u8 {
+        let_pass(Duration::from_millis(200));
+        let (sender, receiver) = if round < 3 {
+            (&client, &server)
+        } else {
+            (&server, &client)
+        };
+        sender.send(&[round]);
+        receiver.expect(&[round]);
+    }
+    client.expect_reset();
+    server.expect_reset();
+}
+
+fn a_one_way_session_that_is_silent_for_too_long_is_reset_at_both_ends(plan: Plan) {
+    let (client, server, _route) = plan.with("--half-close-timeout 400ms").session();
+    client.shutdown_write();
+    server.expect_eof();
+    client.expect_reset();
+    // The server has read an end of file: that of a reset is seen when it writes.
+    eventually("the server is told", || server.try_send(b"answer").is_err());
+}
+
+fn each_byte_gives_a_one_way_session_its_time_again(plan: Plan) {
+    let (client, server, _route) = plan.with("--half-close-timeout 600ms").session();
+    client.shutdown_write();
+    server.expect_eof();
+    for round in 0..5_u8 {
+        let_pass(Duration::from_millis(200));
+        server.send(&[round]);
+        client.expect(&[round]);
+    }
+    drop(server);
+    client.expect_eof();
+}
+
+fn a_two_way_session_may_be_silent_for_longer_than_a_one_way_session(plan: Plan) {
+    let (client, server, _route) = plan.with("--half-close-timeout 200ms").session();
+    client.expect_silence(Duration::from_millis(600));
+    client.send(b"hello");
+    server.expect(b"hello");
+}
