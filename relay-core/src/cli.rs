@@ -4,6 +4,10 @@
 //! and a test holds both against each other.
 //!
 //! Not here: what the words mean (`address`), and which of them go together (`plan`).
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the help texts show defaults in brackets"
+)]
 
 use std::fmt::Display;
 use std::os::fd::RawFd;

@@ -84,7 +84,9 @@ impl<E> Entries<E> {
     /// Takes the entry out, for good.
     pub fn remove(&mut self, key: Key) -> Option<E> {
         self.place(key)?;
-        self.places.try_remove(key.index as usize)?.entry
+        let entry = self.places.try_remove(key.index as usize)?.entry;
+        self.prune_timers();
+        entry
     }
 
     /// How many there are.
@@ -172,12 +174,27 @@ impl<E> Entries<E> {
         }
     }
 
+    /// Timers of entries that are gone surface only at their time: many short lives with long deadlines would pile up.
+    fn prune_timers(&mut self) {
+        if self.timers.len() > TIMERS_MIN.max(4 * self.places.len()) {
+            let places = &self.places;
+            self.timers.retain(|Reverse((_, key))| {
+                places
+                    .get(key.index as usize)
+                    .is_some_and(|place| place.generation == key.generation)
+            });
+        }
+    }
+
     fn place(&mut self, key: Key) -> Option<&mut Place<E>> {
         self.places
             .get_mut(key.index as usize)
             .filter(|place| place.generation == key.generation)
     }
 }
+
+/// So few timers are never pruned.
+const TIMERS_MIN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -210,6 +227,19 @@ mod tests {
         assert_eq!(entries.next_timer(), Some(at(5)));
         entries.expire(at(5), |deadline| Some(*deadline));
         assert_eq!(entries.next_queued(), Some(key));
+    }
+
+    #[test]
+    fn short_lives_with_long_deadlines_do_not_pile_up() {
+        let later = Instant::now() + Duration::from_secs(3600);
+        let mut entries = Entries::default();
+        for _ in 0..10 * TIMERS_MIN {
+            let key = entries.insert(later);
+            entries.next_queued();
+            entries.arm(key, Some(later));
+            entries.remove(key);
+        }
+        assert!(entries.timers.len() <= TIMERS_MIN + 1);
     }
 
     #[test]

@@ -306,7 +306,7 @@ fn handle_signals<T: Tool>(
     mut life: Life,
     context: &mut Context,
 ) -> Life {
-    while let Some(request) = signals.next() {
+    while let Some(request) = signals.receive() {
         match (request, life) {
             (Request::Terminate, Life::Serving { .. }) => {
                 life = begin_to_drain(tool, context);

@@ -23,8 +23,8 @@ impl SessionIds {
         }
     }
 
-    /// The next id.
-    pub fn next(&mut self) -> SessionId {
+    /// A new id.
+    pub fn draw(&mut self) -> SessionId {
         self.count += 1;
         SessionId::new(self.process, self.count)
     }
@@ -37,7 +37,7 @@ impl SessionIds {
     /// The account of a session that begins now.
     pub fn account(&mut self, client: Peer, to: Arc<str>, now: Instant) -> Account {
         Account {
-            id: self.next(),
+            id: self.draw(),
             client,
             to,
             started: now,

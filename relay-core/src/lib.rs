@@ -1,4 +1,26 @@
-//! The relay.
+//! What the three tools share: a relay of TCP connections, on one epoll loop.
+//!
+//! **The way of a byte.** A client connects; [`listeners`] accepts it, and the tool ([`route`], [`outside`], [`inside`], or the raw
+//! nodes) finds it an end to be joined to: [`socket::dial`] makes one, or [`link::pairing`] picks a link. From then on the two ends
+//! are one entry of the loop: a [`session`] of two plain ends, or a [`relay`] between a plain end and a link, each with a
+//! [`pump`] for each direction. epoll says that the client can be read; [`event_loop`] sets a flag and queues the entry; when its
+//! turn comes, the pump takes the bytes, by splice(2) into a borrowed pipe if they are many, by one read if they are few, and
+//! gives them to the other end, behind a DATA header if that is a link. What the other end does not take at once waits in the
+//! pipe, and nothing more is read until it has gone.
+//!
+//! **The rooms**, from the command line down to the kernel:
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`cli`], [`address`], [`plan`] | what was typed, and what it means |
+//! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
+//! | [`event_loop`], [`entries`], [`token`], [`listeners`] | the loop: who is woken when |
+//! | [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
+//! | [`pump`], [`link_end`], [`window`] | bytes |
+//! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
+//! | [`socket`], [`linux`] | calls of the system; what only Linux has |
+//! | [`report`], [`limits`], [`ids`] | messages, numbers, names |
+
 pub mod address;
 pub mod carrier;
 pub mod cli;

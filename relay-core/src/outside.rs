@@ -284,7 +284,7 @@ impl Tool for Outside {
                     }
                 }
                 Decision::GiveUp(client) => {
-                    self.give_up_client(client, &CloseReason::NoLink, context)
+                    self.give_up_client(client, &CloseReason::NoLink, context);
                 }
             }
         }

@@ -58,6 +58,10 @@ struct RawInside {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all entries are sessions: the hot stage is not behind a pointer"
+)]
 enum Entry {
     Link(Box<Dial>),
     Server(Box<Dialling>),
@@ -244,9 +248,9 @@ impl RawInside {
     fn tell_unserved(&mut self, account: &Account, reason: &CloseReason, context: &Context) {
         if let CloseReason::Unreached(why) = reason {
             if self.once {
-                context.report.fatal(why)
+                context.report.fatal(why);
             } else {
-                self.warnings.warning(&context.report, context.now(), why)
+                self.warnings.warning(&context.report, context.now(), why);
             }
         }
         account.tell(reason, 0, 0, &context.report, context.now());

@@ -52,6 +52,10 @@ struct RawOutside {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all entries are sessions: the hot stage is not behind a pointer"
+)]
 enum Entry {
     Waiting(Box<Waiting>),
     Session(Session),
@@ -193,9 +197,9 @@ impl RawOutside {
                         waiting.account.client, waiting.account.to
                     );
                     if self.once {
-                        report.fatal(text)
+                        report.fatal(text);
                     } else {
-                        self.unserved.warning(report, tackle.now, text)
+                        self.unserved.warning(report, tackle.now, text);
                     }
                 }
                 waiting.account.tell(reason, 0, 0, report, tackle.now);

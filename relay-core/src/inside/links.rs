@@ -134,7 +134,7 @@ impl Inside {
                 Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
                 Next::Say(Happening::Idle) => self.link_idle(key, context.now()),
                 Next::Say(Happening::Fault(fault)) => {
-                    self.fail_link(key, fault.code(), &fault.to_string(), context)
+                    self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
                 Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
             }

@@ -128,7 +128,7 @@ impl Inside {
             Ended::Pending(reaching) => {
                 reaching
                     .account
-                    .tell(reason, 0, 0, &context.report, context.now())
+                    .tell(reason, 0, 0, &context.report, context.now());
             }
         }
         self.session_ended(reason);

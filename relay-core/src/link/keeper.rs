@@ -476,9 +476,10 @@ impl<L: Copy + Eq> Node<L> {
         quiet || idle > IDLE_LINKS_MAX.max(target)
     }
 
-    /// As many as arrive while a new link is being made.
+    /// As many as arrive while a new link is being made; but not more than came in a second, however long a node that was
+    /// stopped took for its WELCOME.
     fn idle_target(&self, idle_min: usize, now: Instant) -> usize {
-        let arrive = self.arrivals.per_second(now) as f64 * self.round_trip.as_secs_f64();
+        let arrive = self.arrivals.per_second(now) as f64 * self.round_trip.as_secs_f64().min(1.0);
         (arrive.ceil() as usize).min(IDLE_LINKS_MAX).max(idle_min)
     }
 }

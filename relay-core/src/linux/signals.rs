@@ -52,7 +52,7 @@ impl Signals {
     }
 
     /// The next signal that came.
-    pub fn next(&mut self) -> Option<Request> {
+    pub fn receive(&mut self) -> Option<Request> {
         loop {
             let number = self.fd.read_signal().ok()??.ssi_signo;
             match Signal::try_from(number as i32) {

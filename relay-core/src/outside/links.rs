@@ -106,12 +106,12 @@ impl Outside {
                 }
                 Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
                 Next::Say(Happening::Pending(ClientFailed(error))) => {
-                    self.abort_client(key, error, context)
+                    self.abort_client(key, error, context);
                 }
                 Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
                 Next::Say(Happening::Idle) => self.link_idle(key, context),
                 Next::Say(Happening::Fault(fault)) => {
-                    self.fail_link(key, fault.code(), &fault.to_string(), context)
+                    self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
                 Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
             }

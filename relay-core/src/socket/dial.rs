@@ -133,10 +133,10 @@ impl Dial {
                 dial.port = *port;
                 match host {
                     TargetHost::Localhost => {
-                        dial.resolved(Ok(localhost(manner.family).into()), now)
+                        dial.resolved(Ok(localhost(manner.family).into()), now);
                     }
                     TargetHost::Ip(ip, zone) => {
-                        dial.resolved(Ok([with_zone(*ip, 0, *zone)].into()), now)
+                        dial.resolved(Ok([with_zone(*ip, 0, *zone)].into()), now);
                     }
                     TargetHost::Name(name) => {
                         if let Some(answer) = resolver.lookup(name, asker, now) {
@@ -147,7 +147,7 @@ impl Dial {
             }
             TargetAt::Unix(name) => dial.stage = Stage::Unix(name.clone()),
             TargetAt::Stdio | TargetAt::Fd { .. } => {
-                dial.resolved(Err("not an address".into()), now)
+                dial.resolved(Err("not an address".into()), now);
             }
         }
         dial

@@ -168,7 +168,7 @@ impl End {
             Err(error) if is_blocked(error) => self.readable = false,
             // A short read of a socket has emptied it (epoll(7)): the next byte, or the end of file, is a new event.
             Ok(count) if *count < buffer.len() && self.read_medium == Medium::Socket => {
-                self.readable = self.read_closed || self.failed
+                self.readable = self.read_closed || self.failed;
             }
             _ => {}
         }
