@@ -1,5 +1,5 @@
-//! The loop: eight phases, in the order of [`run`]. Only [`Waiter::wait`] reads the clock, and only
-//! [`Tool::run`] moves bytes.
+//! The loop: eight phases, in the order of `run`. The clock is read where it waits, and nowhere else; only [`Tool::run`] moves
+//! bytes.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -317,6 +317,19 @@ fn as_many_are_idle_as_arrive_while_a_link_is_made() {
 }
 
 #[test]
+fn a_welcome_that_took_long_makes_no_more_than_arrived_in_a_second() {
+    let mut inside = Inside::up();
+    inside.round_trip = Duration::from_secs(5);
+    inside.make_links(20);
+    inside.open_links(20);
+    assert_eq!(
+        inside.decide(),
+        dials("x", 16),
+        "four are idle, and twenty came"
+    );
+}
+
+#[test]
 fn beyond_the_most_that_are_kept_links_go_back_at_once() {
     let mut inside = Inside::up();
     while inside.idle.len() < IDLE_LINKS_MAX {
