@@ -164,6 +164,10 @@ impl<P: Pending> Carrier<P> {
         match news {
             None => self.rest(tackle).map_or(Next::Nothing, Next::Say),
             Some(News::Frame(frame)) => Next::Say(Happening::Frame(frame)),
+            // A peer that behaves may have that much in flight: the link is reset, without a word of blame.
+            Some(News::Fault(fault @ Fault::Overrun)) => {
+                Next::Say(Happening::Lost(fault.to_string()))
+            }
             Some(News::Fault(fault)) => Next::Say(Happening::Fault(fault)),
             Some(News::Eof) => Next::Say(Happening::Lost("end of file without BYE".to_owned())),
             Some(News::Failed(error)) => Next::Say(Happening::Lost(report::reason(&error))),

@@ -253,7 +253,8 @@ impl Waiter {
 
 /// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
 fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Duration> {
-    let pausing = context.listeners.paused_until();
+    let now = context.now();
+    let pausing = context.listeners.paused_until(now);
     let accepts = pausing.is_none()
         && context
             .listeners
@@ -267,7 +268,6 @@ fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Dura
         Life::Draining { until } => Some(*until),
         Life::Over(_) => None,
     };
-    let now = context.now();
     let due = [
         tool.entries().next_timer(),
         tool.next_decision(now),

@@ -174,7 +174,11 @@ impl Inside {
             Err(reason) => {
                 self.keeper.lookup_failed(now);
                 let text = format!("unable to resolve {}: {reason}", self.link.word());
-                self.tell_outage(text, context);
+                if self.once {
+                    self.give_up(text, context);
+                } else {
+                    self.tell_outage(text, context);
+                }
             }
         }
     }

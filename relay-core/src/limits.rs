@@ -76,12 +76,18 @@ pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`ACCEPT_PAUSE_MIN`].
 pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Descriptors or memory that were missing so long ago are another story: it is told anew.
+pub const SHORTAGE_OVER: Duration = Duration::from_secs(10);
+
 /// The first pause after a failed dial of a link; it doubles up to `--interval`.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// The longest pause where the outside node said that it will not take this node (version, services).
 pub const BACKOFF_UNWANTED: Duration = Duration::from_secs(60);
 /// A link that lived this long was healthy: the pause starts small again.
 pub const LINK_HEALTHY: Duration = Duration::from_secs(5);
+/// After a raw link was made, how long the next dial waits: meanwhile the outside node accepts, and closes its port if nobody
+/// else waits. A dial that came before that would be lost, and repeated by the kernel after a second.
+pub const RAW_DIAL_PAUSE: Duration = Duration::from_millis(10);
 /// Idle links kept at most; beyond it they go back at once.
 pub const IDLE_LINKS_MAX: usize = 256;
 /// Links dialled at once to one outside node.

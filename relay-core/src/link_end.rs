@@ -138,18 +138,23 @@ impl LinkEnd {
     pub fn expired(&mut self, now: Instant) -> Option<Expired> {
         loop {
             match self.protocol.handle_timeout(now)? {
-                Expired::Silent if self.is_alive_though_silent() => self.protocol.heard(now),
+                Expired::Silent => match self.heard_by_kernel(now) {
+                    Some(at) => self.protocol.heard(at),
+                    None => return Some(Expired::Silent),
+                },
                 Expired::Stalled if !self.is_lost_though_stalled() => {}
                 expired => return Some(expired),
             }
         }
     }
 
-    /// Unread bytes, or data received a moment ago: this process was stopped, not the peer.
-    fn is_alive_though_silent(&self) -> bool {
-        let limit = self.protocol.silence_max();
-        unread_bytes(self.end.as_fd()).is_ok_and(|count| count > 0)
-            || tcp_info(self.end.as_fd()).is_ok_and(|info| info.since_data < limit)
+    /// When the kernel last heard of the peer, if that is not too long ago: this process was stopped, not the peer.
+    fn heard_by_kernel(&self, now: Instant) -> Option<Instant> {
+        if unread_bytes(self.end.as_fd()).is_ok_and(|count| count > 0) {
+            return Some(now);
+        }
+        let silence = tcp_info(self.end.as_fd()).ok()?.since_data;
+        (silence < self.protocol.silence_max()).then(|| now.checked_sub(silence))?
     }
 
     /// The peer's host answers neither segments nor window probes.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use crate::address::{ListenAt, ListenPoint};
-use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG};
+use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
 use crate::plan::Family;
 use crate::report::{self, Report};
 use crate::socket::listen::{Accepted, Listener, bind};
@@ -166,7 +166,7 @@ impl Listeners {
 
     /// Those that may have connections, unless accepting pauses. Each is to be put back or emptied.
     pub fn take_ready(&mut self, now: Instant) -> VecDeque<ListenerId> {
-        if self.paused_until().is_some_and(|until| now < until) {
+        if self.paused_until(now).is_some() {
             return VecDeque::new();
         }
         let ready = std::mem::take(&mut self.ready);
@@ -189,13 +189,10 @@ impl Listeners {
             };
             match listener.accept() {
                 Ok(accepted) => {
-                    self.pause = None;
                     return Accept::One(Box::new(accepted));
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                        return Accept::Exhausted(error);
-                    }
+                    _ if is_exhausted(&error) => return Accept::Exhausted(error),
                     Some(libc::EAGAIN | libc::EINVAL) => return Accept::Empty,
                     // What accept(2) passes on from the connection itself: it is gone, the next one may be fine.
                     _ => {}
@@ -204,11 +201,14 @@ impl Listeners {
         }
     }
 
-    /// Stops accepting for a while, each time twice as long, and says so the first time.
+    /// Stops accepting for a while, each time twice as long, and says so the first time. That a connection could be accepted in
+    /// between says little: what it was accepted with may be what was missing next.
     pub fn pause(&mut self, error: &io::Error, report: &Report, now: Instant) {
         let length = match &self.pause {
-            Some(pause) => (pause.length * 2).min(ACCEPT_PAUSE_MAX),
-            None => {
+            Some(pause) if now < pause.until + SHORTAGE_OVER => {
+                (pause.length * 2).min(ACCEPT_PAUSE_MAX)
+            }
+            _ => {
                 report.warning(format_args!(
                     "unable to accept, trying again: {}",
                     report::reason(error)
@@ -222,14 +222,21 @@ impl Listeners {
         });
     }
 
-    /// When accepting goes on.
-    pub fn paused_until(&self) -> Option<Instant> {
-        if self.ready.is_empty() {
-            None
-        } else {
-            self.pause.as_ref().map(|pause| pause.until)
-        }
+    /// When accepting goes on, if it pauses and there is something to accept.
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        self.pause
+            .as_ref()
+            .map(|pause| pause.until)
+            .filter(|until| *until > now && !self.ready.is_empty())
     }
+}
+
+/// Descriptors or memory ran out.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 /// Whether the point is one connection that is already there.

@@ -12,7 +12,7 @@ use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
-use crate::limits::OUTAGE_PERIOD;
+use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
 use crate::plan::InsidePlan;
 use crate::report::{self, Exit, Report, Throttle};
@@ -45,6 +45,8 @@ struct RawInside {
     interval: Duration,
     backoff: Backoff,
     rng: fastrand::Rng,
+    /// When LINK was last connected.
+    linked_at: Option<Instant>,
     /// The dial of LINK that is under way.
     dialling: Option<Key>,
     /// LINK is a connection that was inherited, and is in use.
@@ -94,6 +96,7 @@ impl RawInside {
             interval: plan.interval,
             backoff: Backoff::default(),
             rng: fastrand::Rng::with_seed(u64::from_ne_bytes(crate::ids::random())),
+            linked_at: None,
             dialling: None,
             inherited: false,
             patience: Patience::of(settings),
@@ -130,6 +133,14 @@ impl RawInside {
             && self.entries.len() < self.sessions_max
     }
 
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        let linked = self
+            .linked_at
+            .map(|at| at + RAW_DIAL_PAUSE)
+            .filter(|until| *until > now);
+        linked.max(self.backoff.paused_until(now))
+    }
+
     fn dial_link(&mut self, context: &mut Context) {
         let now = context.now();
         let key = self.entries.next_key();
@@ -153,6 +164,7 @@ impl RawInside {
             Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
             Step::Connected(end, peer) => {
                 self.dialling = None;
+                self.linked_at = Some(context.now());
                 match self.linked(key, end, peer, context) {
                     Ok(entry) => {
                         self.entries.put_back(key, entry);
@@ -349,7 +361,7 @@ impl Tool for RawInside {
     }
 
     fn decide(&mut self, context: &mut Context) {
-        if self.may_dial() && self.backoff.paused_until(context.now()).is_none() {
+        if self.may_dial() && self.paused_until(context.now()).is_none() {
             self.dial_link(context);
         }
     }
@@ -361,7 +373,7 @@ impl Tool for RawInside {
 
     fn next_decision(&self, now: Instant) -> Option<Instant> {
         if self.may_dial() {
-            self.backoff.paused_until(now)
+            self.paused_until(now)
         } else {
             None
         }

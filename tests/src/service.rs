@@ -21,6 +21,8 @@ impl Service {
     /// Sends everything back, and the end of file after it.
     pub fn echo() -> Service {
         Service::on(Server::start(), |end| {
+            // What is late is then late because of what is tested.
+            end.send_at_once();
             if copy(&end).is_ok() {
                 end.shutdown_write();
             }

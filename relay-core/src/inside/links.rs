@@ -282,11 +282,10 @@ impl Inside {
                 self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
             }
             _ if self.once || self.fixed_link => {
-                context
-                    .report
-                    .fatal(format_args!("the link to {address} is lost: {why}"));
-                self.outcome = Exit::Temporary;
-                self.draining = true;
+                self.give_up(
+                    format_args!("the link to {address} is lost: {why}"),
+                    context,
+                );
             }
             _ if self.keeper.links() == 0 => self.tell_outage(
                 format_args!("the link to {address} is lost: {why}"),
@@ -299,17 +298,22 @@ impl Inside {
         carrier.close(context);
     }
 
-    /// LINK cannot be reached. With `--once` that is the end; else it is tried again.
+    /// LINK cannot be reached. It is tried again, unless there is nothing more to try.
     pub(super) fn tell_outage(&mut self, text: impl std::fmt::Display, context: &Context) {
-        if self.once || self.fixed_link {
-            context.report.fatal(text);
-            self.outcome = Exit::Temporary;
-            self.draining = true;
+        if self.fixed_link || self.keeper.is_spent() {
+            self.give_up(text, context);
         } else {
             self.warnings
                 .links
                 .warning(&context.report, context.now(), text);
         }
+    }
+
+    /// There is nothing more to try.
+    pub(super) fn give_up(&mut self, text: impl std::fmt::Display, context: &Context) {
+        context.report.fatal(text);
+        self.outcome = Exit::Temporary;
+        self.draining = true;
     }
 }
 

@@ -8,6 +8,7 @@ use mio::event::Event;
 use crate::carrier::{Attempt, Pending};
 use crate::limits::KEPT_BYTES_MAX;
 use crate::link_end::{LinkEnd, News};
+use crate::proto::frame::Kind;
 use crate::proto::link::{Event as Frame, Fault};
 use crate::pump::{Direction, Source as _, Tackle, Took};
 use crate::relay::Relay;
@@ -62,7 +63,7 @@ impl Reaching {
         loop {
             match link.take(&mut tackle.buffers, false, tackle.now) {
                 Took::Bytes(bytes) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
-                    return Some(News::Fault(Fault::Overrun));
+                    return Some(News::Fault(Fault::Unexpected(Kind::Data)));
                 }
                 Took::Bytes(bytes) => self.early.extend_from_slice(bytes),
                 Took::Bulk => {}

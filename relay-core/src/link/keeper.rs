@@ -300,6 +300,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.policy.only_one && !self.linked && tried
     }
 
+    /// With `only_one`: no further dial will be made.
+    pub fn is_spent(&self) -> bool {
+        self.policy.only_one && (self.linked || self.tried_in_vain())
+    }
+
     /// Idle links.
     pub fn idle_links(&self) -> usize {
         self.nodes.iter().map(|node| node.idle.len()).sum()
