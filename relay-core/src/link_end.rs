@@ -12,6 +12,7 @@ use mio::Registry;
 use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, WINDOW_PROBES_MAX};
 use crate::linux::splice::Pipe;
 use crate::linux::tcp_info::{tcp_info, unread_bytes};
+use crate::proto::frame::Kind;
 use crate::proto::link::{Event, Expired, Fault, Link};
 use crate::pump::{Buffers, InFlight, Sink, Source, Tackle, Took};
 use crate::socket::end::{End, is_blocked};
@@ -72,7 +73,7 @@ impl LinkEnd {
             match self.take(&mut tackle.buffers, false, tackle.now) {
                 Took::News(news) => return Some(news),
                 Took::Blocked | Took::Eof | Took::Failed(_) => return None,
-                Took::Bytes(_) | Took::Bulk => {}
+                Took::Bytes(..) | Took::Bulk => {}
             }
         }
     }
@@ -275,7 +276,8 @@ impl Source for LinkEnd {
                     window.advance(count);
                     continue;
                 }
-                return Took::Bytes(buffers.window.advance(count));
+                let end_follows = left == count && window.unused()[count..].starts_with(&END);
+                return Took::Bytes(buffers.window.advance(count), end_follows);
             }
             if left == 0 && unused > 0 {
                 match self.protocol.receive(window.unused(), now) {
@@ -318,15 +320,21 @@ impl Source for LinkEnd {
 }
 
 impl Sink for LinkEnd {
-    fn put(&mut self, bytes: &[u8], head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
+    fn put(
+        &mut self,
+        bytes: &[u8],
+        more: bool,
+        head: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<usize> {
         let count = self.announce(bytes.len(), head, now)?;
-        let sent = self.send_head(head, &bytes[..count], false)?;
-        self.protocol.payload_sent(sent as u32, now);
+        let mut sent = self.send_head(head, &bytes[..count], more)?;
         if sent == 0 {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(sent)
+            // A descriptor that is no socket takes the head and the body one by one.
+            sent = self.end.send(&[], &bytes[..count], more)?;
         }
+        self.protocol.payload_sent(sent as u32, now);
+        Ok(sent)
     }
 
     fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
@@ -344,3 +352,6 @@ impl Sink for LinkEnd {
         Ok(())
     }
 }
+
+/// The whole END frame.
+const END: [u8; FRAME_HEADER_BYTES] = [Kind::End as u8, 0, 0, 0];

@@ -92,8 +92,8 @@ pub trait Source {
 /// What a source gives.
 #[derive(Debug)]
 pub enum Took<'b, N> {
-    /// Bytes, which are the pump's from here.
-    Bytes(&'b [u8]),
+    /// Bytes, which are the pump's from here; and whether the end of file is known to be right behind them.
+    Bytes(&'b [u8], bool),
     /// Nothing yet; what comes next can be spliced.
     Bulk,
     /// Nothing now.
@@ -108,8 +108,15 @@ pub enum Took<'b, N> {
 
 /// Where bytes go.
 pub trait Sink {
-    /// Delivers some of `bytes`; fails with `WouldBlock` if it can take none now.
-    fn put(&mut self, bytes: &[u8], head: &mut Vec<u8>, now: Instant) -> io::Result<usize>;
+    /// Delivers some of `bytes`; fails with `WouldBlock` if it can take none now. If `more` follows at once, the two may travel
+    /// together.
+    fn put(
+        &mut self,
+        bytes: &[u8],
+        more: bool,
+        head: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<usize>;
 
     /// Delivers some of what the pipe holds.
     fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize>;
@@ -294,7 +301,7 @@ impl Direction {
                     Err(error) => return Err(error),
                 },
                 InFlight::Buffer(bytes, at) => {
-                    let count = sink.put(&bytes[*at..], &mut tackle.head, tackle.now)?;
+                    let count = sink.put(&bytes[*at..], false, &mut tackle.head, tackle.now)?;
                     *at += count;
                     self.delivered += count as u64;
                     tackle.counters.copied += count as u64;
@@ -352,7 +359,7 @@ impl Direction {
             None => source.take(buffers, bulk, *now),
         };
         match took {
-            Took::Bytes(bytes) => {
+            Took::Bytes(bytes, end_follows) => {
                 if self.way != Way::CopyOnly {
                     self.way = if bytes.len() >= BULK_BYTES_MIN {
                         Way::Splice
@@ -362,7 +369,7 @@ impl Direction {
                 }
                 let mut rest = bytes;
                 while !rest.is_empty() {
-                    match sink.put(rest, head, *now) {
+                    match sink.put(rest, end_follows, head, *now) {
                         Ok(count) => {
                             rest = &rest[count..];
                             self.delivered += count as u64;
@@ -438,7 +445,7 @@ impl Source for End {
     fn take<'b>(&mut self, buffers: &'b mut Buffers, _: bool, _: Instant) -> Took<'b, Self::News> {
         match self.recv(&mut buffers.copy) {
             Ok(0) => Took::Eof,
-            Ok(count) => Took::Bytes(&buffers.copy[..count]),
+            Ok(count) => Took::Bytes(&buffers.copy[..count], self.end_follows()),
             Err(error) if is_blocked(&error) => Took::Blocked,
             Err(error) => self.broke(error),
         }
@@ -459,8 +466,8 @@ impl Source for End {
 }
 
 impl Sink for End {
-    fn put(&mut self, bytes: &[u8], _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {
-        self.send(&[], bytes, false)
+    fn put(&mut self, bytes: &[u8], more: bool, _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {
+        self.send(&[], bytes, more)
     }
 
     fn put_pipe(&mut self, pipe: &mut Pipe, _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {

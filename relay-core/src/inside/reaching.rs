@@ -62,10 +62,10 @@ impl Reaching {
     fn read(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Option<News> {
         loop {
             match link.take(&mut tackle.buffers, false, tackle.now) {
-                Took::Bytes(bytes) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
+                Took::Bytes(bytes, _) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
                     return Some(News::Fault(Fault::Unexpected(Kind::Data)));
                 }
-                Took::Bytes(bytes) => self.early.extend_from_slice(bytes),
+                Took::Bytes(bytes, _) => self.early.extend_from_slice(bytes),
                 Took::Bulk => {}
                 Took::News(News::Frame(Frame::End)) => self.ended = true,
                 Took::News(news) => return Some(news),

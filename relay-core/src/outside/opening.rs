@@ -31,7 +31,9 @@ pub(super) struct Opening {
 pub(super) struct ClientFailed(pub(super) io::Error);
 
 impl Opening {
-    pub(super) fn new(client: Client, ticket: Ticket) -> Self {
+    /// A client mostly speaks at once, so its first bytes are looked for before epoll tells of them: they travel with OPEN.
+    pub(super) fn new(mut client: Client, ticket: Ticket) -> Self {
+        client.end.expect_readable();
         Self {
             client,
             ticket,
@@ -64,7 +66,12 @@ impl Opening {
     /// Sends what may be sent.
     fn send(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> io::Result<()> {
         while self.sent < self.client.kept.len() {
-            let count = link.put(&self.client.kept[self.sent..], &mut tackle.head, tackle.now)?;
+            let count = link.put(
+                &self.client.kept[self.sent..],
+                self.client.ended,
+                &mut tackle.head,
+                tackle.now,
+            )?;
             self.sent += count;
             tackle.counters.copied += count as u64;
         }

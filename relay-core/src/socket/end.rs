@@ -151,6 +151,11 @@ impl End {
         self.failed
     }
 
+    /// The peer's end of file has arrived, and what was just read is probably all that was before it.
+    pub fn end_follows(&self) -> bool {
+        self.read_closed && !self.failed
+    }
+
     /// Reads into `buffer`; 0 is the end of file.
     pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.readable {
