@@ -126,9 +126,7 @@ impl<P: Pending> Carrier<P> {
     /// Reads, relays, and sends what waits, until the link blocks or there is something to say.
     pub fn next(&mut self, key: Key, patience: &Patience, context: &mut Context) -> Next<P::News> {
         // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
-        if matches!(self.stage, Stage::Settling)
-            && let Some(happening) = self.rest(&mut context.tackle)
-        {
+        if let Some(happening) = self.settle(&mut context.tackle) {
             return Next::Say(happening);
         }
         let Self { link, stage } = self;
@@ -182,6 +180,17 @@ impl<P: Pending> Carrier<P> {
         if let Err(error) = self.link.flush(tackle) {
             return Some(Happening::Lost(report::reason(&error)));
         }
+        self.settle(tackle)
+    }
+
+    /// A session that is over here may now be over on the link too. (One that still delivers its last bytes is not over here.)
+    fn settle(&mut self, tackle: &mut Tackle) -> Option<Happening<P::News>> {
+        if !matches!(self.stage, Stage::Settling) {
+            return None;
+        }
+        if let Err(error) = self.link.flush(tackle) {
+            return Some(Happening::Lost(report::reason(&error)));
+        }
         if !self.link.protocol.settle() {
             return None;
         }
@@ -196,6 +205,8 @@ impl<P: Pending> Carrier<P> {
 
     /// Takes the session off the link. A running one is closed and told; a pending one is the caller's.
     pub fn end_session(&mut self, reason: &CloseReason, context: &mut Context) -> Ended<P> {
+        // Without a consumer nothing stalls the reading.
+        self.link.protocol.set_reading(true, context.now());
         match std::mem::replace(&mut self.stage, Stage::Settling) {
             Stage::Pending(pending) => Ended::Pending(pending),
             Stage::Relaying(relay) => {

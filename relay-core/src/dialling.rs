@@ -6,7 +6,7 @@ use mio::event::Event;
 use crate::session::{Account, CloseReason, Session};
 use crate::socket::dial::{Dial, Step};
 use crate::socket::end::End;
-use crate::socket::resolve::Answer;
+use crate::socket::resolve::{Answer, Question};
 use crate::token::{Key, Slot};
 use std::time::Instant;
 
@@ -48,8 +48,8 @@ impl Dialling {
     }
 
     /// The answer to the lookup.
-    pub fn resolved(&mut self, answer: Answer, now: Instant) {
-        self.dial.resolved(answer, now);
+    pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+        self.dial.resolved(question, answer, now);
     }
 
     /// When there is something to do though nothing happened.

@@ -338,6 +338,7 @@ fn handle_signals<T: Tool>(
 
 fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
     tool.drain(context);
+    tool.decide(context);
     Life::Draining {
         until: context.now() + context.settings.drain_timeout,
     }
@@ -364,8 +365,9 @@ fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
             }
             match context.listeners.accept(listener) {
                 Accept::One(accepted) => tool.accepted(listener, *accepted, context),
+                Accept::Gone => {}
                 Accept::Empty => break,
-                Accept::Exhausted(error) => {
+                Accept::Failed(error) => {
                     context.listeners.wake(listener);
                     context
                         .listeners
@@ -436,7 +438,8 @@ fn fit_descriptors(settings: &mut Settings, spare: usize, report: &Report) -> us
     };
     let descriptors = usize::try_from(limit)
         .unwrap_or(usize::MAX)
-        .saturating_sub(DESCRIPTORS_SPARE + spare);
+        .saturating_sub(DESCRIPTORS_SPARE);
+    let descriptors = descriptors - spare.min(descriptors / 4);
     // A pipe has two descriptors, and so has a session.
     let pipes = (descriptors / 32).clamp(1, PIPES_MAX);
     let sessions = (descriptors.saturating_sub(2 * pipes) / 2).max(1);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::limits::{ABORT_TIMEOUT, ERROR_DROPPED_BYTES_MAX, ERROR_LINGER};
+use crate::limits::{BYE_TIMEOUT, ERROR_DROPPED_BYTES_MAX, ERROR_LINGER};
 use crate::link_end::LinkEnd;
 use crate::pump::Tackle;
 
@@ -21,7 +21,7 @@ impl Farewell {
     /// After BYE. The inside node shuts its write half; the outside node waits for that.
     pub fn bye(shuts_write: bool, now: Instant) -> Self {
         Self {
-            until: now + ABORT_TIMEOUT,
+            until: now + BYE_TIMEOUT,
             shuts_write,
             droppable: ERROR_DROPPED_BYTES_MAX,
         }

@@ -94,7 +94,9 @@ impl Inside {
         let policy = Policy {
             idle_min: plan.idle_min,
             interval: plan.interval,
-            links_max: plan.links_max,
+            links_max: plan
+                .links_max
+                .min(context.settings.sessions_max + LINKS_SPARE),
             only_one: settings.once,
             literal: link.name().is_none(),
         };
@@ -201,11 +203,11 @@ impl Tool for Inside {
     fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
         match asker {
             Asker::Keeper => self.looked_up(answer, context),
-            Asker::Entry(key) => {
+            Asker::Dial(key, question) => {
                 if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
                     && let Stage::Pending(reaching) = &mut entry.carrier.stage
                 {
-                    reaching.resolved(answer, context.now());
+                    reaching.resolved(question, answer, context.now());
                     self.entries.wake(key);
                 }
             }

@@ -23,6 +23,8 @@ pub const HEARTBEAT_MAX: Duration = Duration::from_secs(3600);
 pub const LINK_WARM: Duration = Duration::from_secs(2);
 /// How long a link has to become idle after an ABORT or REFUSED.
 pub const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a link stays for the end of file that follows BYE.
+pub const BYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of payload that are dropped at most before a link becomes idle after an ABORT or REFUSED.
 pub const ABORT_DROPPED_BYTES_MAX: u32 = 1 << 20;
 /// Window probes that may go unanswered before a link that is not read is called dead.
@@ -64,6 +66,8 @@ pub const BACKLOG: i32 = 4096;
 
 /// RFC 8305 §5, Connection Attempt Delay: the head start of each address over the next.
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// The pause before a Unix socket whose backlog is full is tried again.
+pub const UNIX_RETRY: Duration = Duration::from_millis(20);
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 32;
 /// How long the answer of a lookup serves further dials.

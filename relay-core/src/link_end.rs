@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use mio::Registry;
 
-use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, WINDOW_PROBES_MAX};
+use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, LINK_READ_BYTES, WINDOW_PROBES_MAX};
 use crate::linux::splice::Pipe;
 use crate::linux::tcp_info::{tcp_info, unread_bytes};
 use crate::proto::frame::Kind;
@@ -30,6 +30,8 @@ pub struct LinkEnd {
     unsent: Vec<u8>,
     /// Announced payload of a session that is over.
     leftover: InFlight,
+    /// Bytes of control frames and of dropped payload that may still be used up in this turn.
+    share: usize,
 }
 
 /// What a link says to its owner.
@@ -54,12 +56,20 @@ impl LinkEnd {
             kept: None,
             unsent: Vec::new(),
             leftover: InFlight::Nothing,
+            share: 0,
         }
     }
 
     /// Before the link is read in this turn.
     pub fn begin_turn(&mut self, tackle: &mut Tackle) {
         tackle.buffers.window.load(self.kept.take());
+        self.share = LINK_READ_BYTES;
+    }
+
+    /// Whether there may be more to read, which has to wait for the next turn: a peer that talks without end shall not keep others
+    /// waiting.
+    pub fn has_used_its_share(&self) -> bool {
+        self.share == 0
     }
 
     /// After it.
@@ -85,9 +95,8 @@ impl LinkEnd {
             Err(error) if is_blocked(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
-        if matches!(self.leftover, InFlight::Nothing) {
-            self.give_back_pipe(tackle);
-        }
+        // Whatever was announced of it is sent; bytes that never were are dropped with it.
+        self.release(tackle);
         if !self.protocol.has_pending() {
             return Ok(());
         }
@@ -101,6 +110,10 @@ impl LinkEnd {
 
     /// The session is over: bytes that were announced are still sent, others are dropped.
     pub fn leave_over(&mut self, in_flight: InFlight, tackle: &mut Tackle) {
+        debug_assert!(
+            matches!(self.leftover, InFlight::Nothing),
+            "a session begins on a link that has sent the last one's bytes"
+        );
         if self.protocol.announced_left() > 0 {
             self.leftover = in_flight;
         } else {
@@ -166,47 +179,33 @@ impl LinkEnd {
         })
     }
 
-    /// Sends what the socket did not take before; fails with `WouldBlock` while any is left.
+    /// Sends what the socket did not take before, as far as it was announced; fails with `WouldBlock` while any is left.
     fn send_leftovers(&mut self, now: Instant) -> io::Result<()> {
         while !self.unsent.is_empty() {
             let count = self.end.send(&self.unsent, &[], false)?;
             self.unsent.drain(..count);
-            if self.unsent.is_empty() {
-                self.unsent = Vec::new();
-            }
         }
-        loop {
+        // An idle link owns no buffer.
+        self.unsent = Vec::new();
+        while !matches!(self.leftover, InFlight::Nothing) && self.protocol.announced_left() > 0 {
+            let left = self.protocol.announced_left() as usize;
             let count = match &mut self.leftover {
-                InFlight::Nothing => return Ok(()),
-                InFlight::Pipe(pipe) => {
-                    let left = self.protocol.announced_left() as usize;
-                    if left == 0 {
-                        return Ok(());
-                    }
-                    self.end.splice_out(pipe, left)?
-                }
+                InFlight::Pipe(pipe) => self.end.splice_out(pipe, left)?,
                 InFlight::Buffer(bytes, at) => {
-                    let left = self.protocol.announced_left() as usize;
-                    if left == 0 {
-                        self.leftover = InFlight::Nothing;
-                        return Ok(());
-                    }
-                    let count =
-                        self.end
-                            .send(&[], &bytes[*at..][..left.min(bytes.len() - *at)], false)?;
+                    let rest = &bytes[*at..];
+                    let count = self.end.send(&[], &rest[..left.min(rest.len())], false)?;
                     *at += count;
                     count
                 }
+                InFlight::Nothing => 0,
             };
+            if count == 0 {
+                // What is announced is always in hand: a link that cannot complete a frame is of no use.
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             self.protocol.payload_sent(count as u32, now);
         }
-    }
-
-    /// A pipe whose announced part is sent goes back to the pool, or is closed with what was never announced.
-    fn give_back_pipe(&mut self, tackle: &mut Tackle) {
-        if self.protocol.announced_left() == 0 {
-            std::mem::take(&mut self.leftover).release(&mut tackle.pipes);
-        }
+        Ok(())
     }
 
     /// Sends `head` and then `body`; what is not taken of the head is kept. Returns how much of the body was sent.
@@ -263,6 +262,9 @@ impl Source for LinkEnd {
 
     fn take<'b>(&mut self, buffers: &'b mut Buffers, bulk: bool, now: Instant) -> Took<'b, News> {
         loop {
+            if self.share == 0 {
+                return Took::Blocked;
+            }
             let window = &mut buffers.window;
             let unused = window.unused().len();
             let left = self.protocol.payload_left() as usize;
@@ -274,6 +276,7 @@ impl Source for LinkEnd {
                 }
                 if dropped {
                     window.advance(count);
+                    self.share = self.share.saturating_sub(count);
                     continue;
                 }
                 let end_follows = left == count && window.unused()[count..].starts_with(&END);
@@ -284,6 +287,7 @@ impl Source for LinkEnd {
                     Ok((_, Event::Incomplete)) => {}
                     Ok((count, event)) => {
                         window.advance(count);
+                        self.share = self.share.saturating_sub(count);
                         match event {
                             Event::Payload if self.spliceable(buffers, bulk).is_some() => {
                                 return Took::Bulk;

@@ -50,8 +50,10 @@ pub enum Accept {
     One(Box<Accepted>),
     /// No more wait.
     Empty,
-    /// Descriptors or memory ran out.
-    Exhausted(io::Error),
+    /// A connection that was gone before it was accepted.
+    Gone,
+    /// Descriptors or memory ran out, or the listener itself fails.
+    Failed(io::Error),
 }
 
 impl Listeners {
@@ -182,22 +184,38 @@ impl Listeners {
     }
 
     /// Accepts one connection.
-    pub fn accept(&mut self, id: ListenerId) -> Accept {
-        loop {
-            let Some(listener) = self.get(id) else {
-                return Accept::Empty;
-            };
-            match listener.accept() {
-                Ok(accepted) => {
-                    return Accept::One(Box::new(accepted));
-                }
-                Err(error) => match error.raw_os_error() {
-                    _ if is_exhausted(&error) => return Accept::Exhausted(error),
-                    Some(libc::EAGAIN | libc::EINVAL) => return Accept::Empty,
-                    // What accept(2) passes on from the connection itself: it is gone, the next one may be fine.
-                    _ => {}
-                },
-            }
+    pub fn accept(&self, id: ListenerId) -> Accept {
+        let Some(listener) = self.get(id) else {
+            return Accept::Empty;
+        };
+        match listener.accept() {
+            Ok(accepted) => Accept::One(Box::new(accepted)),
+            Err(error) => match error.raw_os_error() {
+                // EINVAL: it does not listen now.
+                Some(libc::EAGAIN | libc::EINVAL) => Accept::Empty,
+                Some(number) if OF_THE_CONNECTION.contains(&number) => Accept::Gone,
+                _ => Accept::Failed(error),
+            },
+        }
+    }
+
+    /// Lets `waiting` connections come, or none.
+    pub fn reopen(
+        &mut self,
+        id: ListenerId,
+        waiting: usize,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let Some(listener) = self
+            .all
+            .get_mut(id.0 as usize)
+            .and_then(|place| place.listener.as_mut())
+        else {
+            return Ok(());
+        };
+        match i32::try_from(waiting).unwrap_or(i32::MAX) {
+            0 => listener.stop(registry, token(Source::Listener(id.0))),
+            waiting => listener.listen(waiting - 1),
         }
     }
 
@@ -231,14 +249,6 @@ impl Listeners {
     }
 }
 
-/// Descriptors or memory ran out.
-pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
-}
-
 /// Whether the point is one connection that is already there.
 pub fn is_connection(at: &ListenAt) -> bool {
     match at {
@@ -249,3 +259,19 @@ pub fn is_connection(at: &ListenAt) -> bool {
         ListenAt::Tcp { .. } | ListenAt::Unix(_) => false,
     }
 }
+
+/// What accept(2) passes on from the connection itself: the next one may be fine.
+const OF_THE_CONNECTION: [i32; 12] = [
+    libc::ECONNABORTED,
+    libc::ECONNRESET,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::ENONET,
+    libc::ENOPROTOOPT,
+    libc::EOPNOTSUPP,
+    libc::EPERM,
+    libc::EPROTO,
+    libc::ETIMEDOUT,
+];

@@ -65,6 +65,8 @@ struct Outside {
     /// Links that have not said HELLO.
     strangers: usize,
     links: usize,
+    /// The node whose idle links were asked whether they are up, and until when that will do.
+    probed: Option<(NodeId, Instant)>,
     /// How the last session ended.
     outcome: Exit,
     warnings: Warnings,
@@ -111,6 +113,7 @@ impl Outside {
             clients: 0,
             strangers: 0,
             links: 0,
+            probed: None,
             outcome: Exit::Done,
             warnings: Warnings {
                 strangers: Throttle::per(STRANGERS_PERIOD),
@@ -324,6 +327,7 @@ impl Tool for Outside {
         for key in keys {
             self.end_session(key, &CloseReason::Shutdown, context);
             if let Some(Entry::Link(entry)) = self.entries.remove(key) {
+                self.links -= 1;
                 entry.carrier.close(context);
             }
         }

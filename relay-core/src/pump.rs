@@ -435,7 +435,7 @@ impl Source for End {
     type News = std::convert::Infallible;
 
     fn spliceable(&self, _: &Buffers, bulk: bool) -> Option<usize> {
-        bulk.then_some(PIPE_BYTES)
+        (bulk && self.can_be_spliced()).then_some(PIPE_BYTES)
     }
 
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, _: Instant) -> io::Result<usize> {

@@ -149,7 +149,7 @@ impl RawInside {
             self.link_manner,
             Slot::LEFT,
             &mut context.resolver,
-            Asker::Entry(key),
+            key,
             now,
         );
         self.entries.insert(Entry::Link(Box::new(dial)));
@@ -202,7 +202,7 @@ impl RawInside {
                     self.server_manner,
                     Slot::RIGHT,
                     &mut context.resolver,
-                    Asker::Entry(key),
+                    key,
                     now,
                 );
                 Ok(Entry::Server(Dialling::new(link, dial, account)))
@@ -337,10 +337,12 @@ impl Tool for RawInside {
     }
 
     fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        let Asker::Entry(key) = asker else { return };
+        let Asker::Dial(key, question) = asker else {
+            return;
+        };
         match self.entries.get_mut(key) {
-            Some(Entry::Link(dial)) => dial.resolved(answer, context.now()),
-            Some(Entry::Server(dialling)) => dialling.resolved(answer, context.now()),
+            Some(Entry::Link(dial)) => dial.resolved(question, answer, context.now()),
+            Some(Entry::Server(dialling)) => dialling.resolved(question, answer, context.now()),
             Some(Entry::Session(_)) | None => return,
         }
         self.entries.wake(key);

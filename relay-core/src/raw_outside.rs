@@ -240,7 +240,11 @@ impl Tool for RawOutside {
             .find(|(id, _)| *id == listener)
             .map(|(_, word)| word.clone());
         match word {
-            None => self.link_accepted(accepted.end, context),
+            None => {
+                self.link_accepted(accepted.end, context);
+                // The port closes before another dial can find it open.
+                self.decide(context);
+            }
             Some(word) => {
                 if self.once {
                     self.close_clients(context);
@@ -295,20 +299,13 @@ impl Tool for RawOutside {
             return;
         }
         for id in &self.link_listeners {
-            let Some(listener) = context.listeners.get(*id) else {
-                continue;
-            };
-            let result = if waiting == 0 {
-                listener.stop()
-            } else {
-                listener.listen(waiting as i32 - 1)
-            };
-            if let Err(error) = result {
+            if let Err(error) = context.listeners.reopen(*id, waiting, &context.registry) {
                 let what = if waiting == 0 { "close" } else { "open" };
-                context.report.warning(format_args!(
-                    "unable to {what} the link port: {}",
-                    report::reason(&error)
-                ));
+                let text =
+                    format_args!("unable to {what} the link port: {}", report::reason(&error));
+                self.unserved.warning(&context.report, context.now(), text);
+                // Tried again in the next turn.
+                return;
             }
         }
         self.told = waiting;

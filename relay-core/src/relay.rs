@@ -73,9 +73,9 @@ impl Relay {
         patience: &Patience,
         tackle: &mut Tackle,
     ) -> Progress {
-        let before = self.from_link.delivered() + self.to_link.delivered();
+        let before = self.motion();
         let progress = self.pump(link, tackle);
-        if self.from_link.delivered() + self.to_link.delivered() != before {
+        if self.motion() != before {
             self.active = tackle.now;
         }
         link.protocol
@@ -84,6 +84,12 @@ impl Relay {
             Progress::Waiting => self.close_if_due(patience, tackle.now),
             progress => progress,
         }
+    }
+
+    /// What changes whenever something moves.
+    fn motion(&self) -> (u64, [Flow; 2]) {
+        let delivered = self.from_link.delivered() + self.to_link.delivered();
+        (delivered, [self.from_link.flow(), self.to_link.flow()])
     }
 
     fn pump(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Progress {
@@ -113,7 +119,9 @@ impl Relay {
                     None => return Progress::Waiting,
                 },
                 Verdict::SourceFailed(error) => return Progress::LinkDown(News::Failed(error)),
-                Verdict::SinkFailed(error) if self.to_link.flow() == Flow::Finished => {
+                Verdict::SinkFailed(error)
+                    if self.to_link.flow() == Flow::Finished || !self.plain.is_one_descriptor() =>
+                {
                     return Progress::Over(CloseReason::Failed(self.side, error));
                 }
                 // What the failed end had sent before is still delivered.

@@ -24,9 +24,12 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
-    start(plan.settings.clone(), report, 0, |context| {
-        Route::new(&plan, context)
-    })
+    start(
+        plan.settings.clone(),
+        report,
+        plan.routes.len(),
+        |context| Route::new(&plan, context),
+    )
 }
 
 /// See the module.
@@ -119,6 +122,7 @@ impl Route {
                 "unable to serve {peer}: {}",
                 report::reason(&error)
             ));
+            self.outcome = Exit::Temporary;
             return;
         }
         let target = &self.ways[way].target;
@@ -130,7 +134,7 @@ impl Route {
                     self.manner,
                     Slot::RIGHT,
                     &mut context.resolver,
-                    Asker::Entry(key),
+                    key,
                     now,
                 );
                 Ok(Entry::Dialling(Dialling::new(left, dial, account)))
@@ -246,10 +250,10 @@ impl Tool for Route {
     }
 
     fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        if let Asker::Entry(key) = asker
+        if let Asker::Dial(key, question) = asker
             && let Some(Entry::Dialling(dialling)) = self.entries.get_mut(key)
         {
-            dialling.resolved(answer, context.now());
+            dialling.resolved(question, answer, context.now());
             self.entries.wake(key);
         }
     }

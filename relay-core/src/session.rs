@@ -35,7 +35,7 @@ pub struct Session {
     /// From left to right.
     rightward: Direction,
     leftward: Direction,
-    /// When bytes last moved.
+    /// When bytes, or an end of file, last moved.
     active: Instant,
     account: Account,
 }
@@ -121,13 +121,13 @@ impl Session {
 
     /// Moves what can be moved.
     pub fn run(&mut self, patience: &Patience, tackle: &mut Tackle) -> Progress {
-        let before = self.delivered();
+        let before = (self.delivered(), self.flows());
         let mut progress = self.pump(Side::Left, tackle);
         if !matches!(progress, Progress::Over(_)) {
             let other = self.pump(Side::Right, tackle);
             progress = progress.and(other);
         }
-        if self.delivered() != before {
+        if (self.delivered(), self.flows()) != before {
             self.active = tackle.now;
         }
         match progress {
@@ -161,7 +161,9 @@ impl Session {
             Verdict::Again => Progress::Again,
             Verdict::SourceFailed(error) => Progress::Over(CloseReason::Failed(side, error)),
             // What the failed end had sent before is still delivered.
-            Verdict::SinkFailed(error) if back.flow() == Flow::Finished => {
+            Verdict::SinkFailed(error)
+                if back.flow() == Flow::Finished || !sink.is_one_descriptor() =>
+            {
                 Progress::Over(CloseReason::Failed(side.other(), error))
             }
             Verdict::SinkFailed(_) => {
@@ -207,6 +209,10 @@ impl Session {
 
     fn is_finished(&self) -> bool {
         self.rightward.flow() == Flow::Finished && self.leftward.flow() == Flow::Finished
+    }
+
+    fn flows(&self) -> [Flow; 2] {
+        [self.rightward.flow(), self.leftward.flow()]
     }
 
     fn delivered(&self) -> u64 {

@@ -16,7 +16,6 @@ use crate::report::{Exit, sanitise};
 use crate::session::CloseReason;
 use crate::socket::dial::{Dial, Step};
 use crate::socket::end::End;
-use crate::socket::resolve::Asker;
 use crate::token::{Key, Slot};
 
 /// A link that is not connected yet.
@@ -51,7 +50,7 @@ impl Inside {
                     self.link_manner,
                     Slot::LEFT,
                     &mut context.resolver,
-                    Asker::Entry(key),
+                    key,
                     now,
                 )
             }
@@ -141,8 +140,12 @@ impl Inside {
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
             entry.carrier.link.end_turn(&mut context.tackle);
+            let used_up = entry.carrier.link.has_used_its_share();
             let deadline = entry.deadline(&patience);
             self.entries.arm(key, deadline);
+            if used_up {
+                self.entries.wake(key);
+            }
         }
     }
 
@@ -201,6 +204,10 @@ impl Inside {
                 }
             }
             Frame::Bye => {
+                // A link that was handed over and ends in order has done what was asked, whatever its sessions did.
+                if self.fixed_link && !self.once {
+                    self.outcome = Exit::Done;
+                }
                 entry.carrier.stage = Stage::Leaving(Farewell::bye(true, now));
                 self.forget(key, now);
             }
@@ -281,6 +288,8 @@ impl Inside {
                 self.keeper.dial_failed(&address, now);
                 self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
             }
+            // The one session is over; how it ended is the outcome.
+            _ if self.once && self.served && self.sessions == 0 => self.draining = true,
             _ if self.once || self.fixed_link => {
                 self.give_up(
                     format_args!("the link to {address} is lost: {why}"),

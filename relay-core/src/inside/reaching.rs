@@ -15,7 +15,7 @@ use crate::relay::Relay;
 use crate::session::{Account, Side};
 use crate::socket::dial::{Dial, DialError, Step};
 use crate::socket::end::End;
-use crate::socket::resolve::Answer;
+use crate::socket::resolve::{Answer, Question};
 use crate::token::{Key, Slot};
 
 /// While the server is dialled the link is read on, so that a client that gives up is noticed. Its first bytes are held here;
@@ -53,9 +53,9 @@ impl Reaching {
         }
     }
 
-    pub(super) fn resolved(&mut self, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
         if let Server::Dialling(dial) = &mut self.server {
-            dial.resolved(answer, now);
+            dial.resolved(question, answer, now);
         }
     }
 

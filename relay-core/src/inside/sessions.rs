@@ -11,7 +11,6 @@ use crate::socket::dial::{Dial, DialError};
 use crate::socket::inherited;
 use crate::socket::listen::Peer;
 use crate::socket::options::Purpose;
-use crate::socket::resolve::Asker;
 use crate::token::{Key, Slot};
 
 impl Inside {
@@ -58,17 +57,14 @@ impl Inside {
         };
         self.sessions += 1;
         let server = match inherited::target(target, Purpose::Session) {
-            None => {
-                let asker = Asker::Entry(key);
-                Ok(Server::Dialling(Dial::start(
-                    &target.at,
-                    self.server_manner,
-                    Slot::RIGHT,
-                    &mut context.resolver,
-                    asker,
-                    now,
-                )))
-            }
+            None => Ok(Server::Dialling(Dial::start(
+                &target.at,
+                self.server_manner,
+                Slot::RIGHT,
+                &mut context.resolver,
+                key,
+                now,
+            ))),
             Some(end) => end.and_then(|mut end| {
                 end.register(&context.registry, key, Slot::RIGHT)?;
                 Ok(Server::There(Some(end)))

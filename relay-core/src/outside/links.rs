@@ -5,7 +5,7 @@ use super::{Entry, Outside};
 use crate::carrier::{Carrier, Ended, Happening, Next, Stage};
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
-use crate::limits::LINKS_SPARE;
+use crate::limits::{LINK_WARM, LINKS_SPARE};
 use crate::link::pairing::Ticket;
 use crate::link_end::LinkEnd;
 use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
@@ -118,8 +118,12 @@ impl Outside {
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
             entry.carrier.link.end_turn(&mut context.tackle);
+            let used_up = entry.carrier.link.has_used_its_share();
             let deadline = entry.carrier.deadline(&patience);
             self.entries.arm(key, deadline);
+            if used_up {
+                self.entries.wake(key);
+            }
         }
     }
 
@@ -404,8 +408,15 @@ impl Outside {
         }
     }
 
-    /// One link of the node died: are the idle ones still up?
+    /// One link of the node died: are the idle ones still up? Of many that die together, the first one asks for all.
     fn probe(&mut self, node: NodeId, context: &Context) {
+        if self
+            .probed
+            .is_some_and(|(asked, until)| asked == node && context.now() < until)
+        {
+            return;
+        }
+        self.probed = Some((node, context.now() + LINK_WARM));
         let mut asked = Vec::new();
         for (key, entry) in self.entries.iter_mut() {
             if let Entry::Link(entry) = entry

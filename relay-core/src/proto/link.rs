@@ -13,7 +13,6 @@
 //! * **The end of a session.** A direction is finished by its first END, ABORT or REFUSED. When both are, and nothing of them
 //!   waits to be sent, [`Link::settle`] says so once, and the link is idle. While [`Link::is_over`], nothing is shown to `receive`
 //!   before `settle` was called: the frame behind the last one of a session may be the next OPEN, which only an idle link takes.
-
 //! * **Time.** [`Link::handle_timeout`] is called at [`Link::poll_timeout`] or later, until it returns `None`.
 //!
 //! What it does not do: choose links, keep bytes, decide whether to dial. That is in `crate::link`.
@@ -723,14 +722,6 @@ impl Link {
     /// The inside node asked for BYE (outside only).
     pub fn bye_requested(&self) -> bool {
         self.bye_requested
-    }
-
-    /// The handshake is not done.
-    pub fn is_handshaking(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::ExpectHello { .. } | Phase::Introduced { .. } | Phase::ExpectWelcome { .. }
-        )
     }
 
     /// Whether this side reads the link. Where its consumer stalls, the peer's silence proves nothing.

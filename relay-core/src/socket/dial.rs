@@ -15,12 +15,12 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
-use super::end::End;
+use super::end::{End, is_blocked};
 use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
-use super::resolve::{Answer, Asker, Resolver, interleave, localhost};
+use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
 use crate::address::{BindAddress, TargetAt, TargetHost, UnixName};
-use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY};
+use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, UNIX_RETRY};
 use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
 use crate::report;
@@ -40,6 +40,12 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// The family is wanted, and is that of the local address.
+    fn may_leave_for(&self, address: &SocketAddr) -> bool {
+        let bind = self.bind.and_then(|bind| bind.ip);
+        self.family.allows(address.ip()) && bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
+    }
+
     /// As asked for.
     pub fn of(settings: &Settings, purpose: Purpose) -> Self {
         Self {
@@ -64,17 +70,16 @@ pub struct Dial {
 
 #[derive(Debug)]
 enum Stage {
-    Resolving,
+    Resolving(Question),
     Trying(Trying),
-    Unix(UnixName),
+    /// A Unix socket whose backlog was full is tried again at that time.
+    Unix(UnixName, Instant),
 }
 
 #[derive(Debug)]
 struct Trying {
     candidates: VecDeque<SocketAddr>,
     attempts: Vec<Attempt>,
-    /// Attempts that were started.
-    started: u8,
     /// When the next candidate is tried though none has failed.
     next_at: Instant,
     last_error: DialError,
@@ -112,91 +117,70 @@ pub enum DialError {
 }
 
 impl Dial {
-    /// Begins to dial what is neither stdio nor an inherited descriptor.
+    /// Begins to dial what is neither stdio nor an inherited descriptor, for the entry `key`.
     pub fn start(
         target: &TargetAt,
         manner: Manner,
         slot: Slot,
         resolver: &mut Resolver,
-        asker: Asker,
+        key: Key,
         now: Instant,
     ) -> Self {
-        let mut dial = Self {
+        let trying = |answer, port| Stage::Trying(Trying::new(answer, &manner, port, now));
+        let (port, stage) = match target {
+            TargetAt::Tcp {
+                host: TargetHost::Localhost,
+                port,
+            } => (*port, trying(Ok(localhost(manner.family).into()), *port)),
+            TargetAt::Tcp {
+                host: TargetHost::Ip(ip, zone),
+                port,
+            } => (*port, trying(Ok([with_zone(*ip, 0, *zone)].into()), *port)),
+            TargetAt::Tcp {
+                host: TargetHost::Name(name),
+                port,
+            } => {
+                let question = resolver.question();
+                let stage = match resolver.lookup(name, Asker::Dial(key, question), now) {
+                    Some(answer) => trying(answer, *port),
+                    None => Stage::Resolving(question),
+                };
+                (*port, stage)
+            }
+            TargetAt::Unix(name) => (0, Stage::Unix(name.clone(), now)),
+            TargetAt::Stdio | TargetAt::Fd { .. } => (0, trying(Err("not an address".into()), 0)),
+        };
+        Self {
             manner,
             slot,
-            port: 0,
-            stage: Stage::Resolving,
+            port,
+            stage,
             deadline: now + manner.timeout,
-        };
-        match target {
-            TargetAt::Tcp { host, port } => {
-                dial.port = *port;
-                match host {
-                    TargetHost::Localhost => {
-                        dial.resolved(Ok(localhost(manner.family).into()), now);
-                    }
-                    TargetHost::Ip(ip, zone) => {
-                        dial.resolved(Ok([with_zone(*ip, 0, *zone)].into()), now);
-                    }
-                    TargetHost::Name(name) => {
-                        if let Some(answer) = resolver.lookup(name, asker, now) {
-                            dial.resolved(answer, now);
-                        }
-                    }
-                }
-            }
-            TargetAt::Unix(name) => dial.stage = Stage::Unix(name.clone()),
-            TargetAt::Stdio | TargetAt::Fd { .. } => {
-                dial.resolved(Err("not an address".into()), now);
-            }
         }
-        dial
     }
 
     /// Begins to dial one known address.
     pub fn to(address: SocketAddr, manner: Manner, slot: Slot, now: Instant) -> Self {
-        let mut dial = Self {
+        let stage = Stage::Trying(Trying::new(
+            Ok([address].into()),
+            &manner,
+            address.port(),
+            now,
+        ));
+        Self {
             manner,
             slot,
             port: address.port(),
-            stage: Stage::Resolving,
+            stage,
             deadline: now + manner.timeout,
-        };
-        dial.resolved(Ok([address].into()), now);
-        dial
+        }
     }
 
-    /// The answer to the lookup.
-    pub fn resolved(&mut self, answer: Answer, now: Instant) {
-        let (found, last_error) = match answer {
-            Ok(found) => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
-            Err(reason) => (Arc::default(), DialError::NoName(reason)),
-        };
-        let usable: Vec<_> = found
-            .iter()
-            .copied()
-            .filter(|address| self.may_leave_for(address))
-            .take(ADDRESSES_MAX)
-            .collect();
-        let candidates = interleave(&usable).into_iter().map(|mut address| {
-            address.set_port(self.port);
-            address
-        });
-        let candidates = candidates.collect();
-        self.stage = Stage::Trying(Trying {
-            candidates,
-            attempts: Vec::new(),
-            started: 0,
-            next_at: now,
-            last_error,
-        });
-    }
-
-    /// The family is wanted, and is that of the local address.
-    fn may_leave_for(&self, address: &SocketAddr) -> bool {
-        let bind = self.manner.bind.and_then(|bind| bind.ip);
-        self.manner.family.allows(address.ip())
-            && bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
+    /// The answer to a lookup, if it is this dial's.
+    pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+        if matches!(self.stage, Stage::Resolving(asked) if asked == question) {
+            self.stage = Stage::Trying(Trying::new(answer, &self.manner, self.port, now));
+        }
     }
 
     /// Takes in what epoll says of one of the attempts.
@@ -215,8 +199,8 @@ impl Dial {
     pub fn run(&mut self, registry: &Registry, key: Key, now: Instant) -> Step {
         let (manner, slot) = (self.manner, self.slot);
         let step = match &mut self.stage {
-            Stage::Resolving => Step::Pending,
-            Stage::Unix(name) => return dial_unix(name, registry, key, slot),
+            Stage::Resolving(_) => Step::Pending,
+            Stage::Unix(name, due) => dial_unix(name, due, registry, key, slot, now),
             Stage::Trying(trying) => trying.run(&manner, slot, registry, key, now),
         };
         match step {
@@ -228,15 +212,37 @@ impl Dial {
     /// When [`Dial::run`] has something to do though nothing came.
     pub fn deadline(&self) -> Instant {
         match &self.stage {
-            Stage::Trying(trying) if !trying.candidates.is_empty() => {
-                trying.next_at.min(self.deadline)
-            }
-            _ => self.deadline,
+            Stage::Trying(trying) if trying.can_start() => trying.next_at.min(self.deadline),
+            Stage::Unix(_, due) => (*due).min(self.deadline),
+            Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
         }
     }
 }
 
 impl Trying {
+    /// The answer's addresses, in the order in which they are tried.
+    fn new(answer: Answer, manner: &Manner, port: u16, now: Instant) -> Self {
+        let (found, last_error) = match answer {
+            Ok(found) => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
+            Err(reason) => (Arc::default(), DialError::NoName(reason)),
+        };
+        let usable = found
+            .iter()
+            .copied()
+            .filter(|address| manner.may_leave_for(address));
+        let mut candidates: VecDeque<_> =
+            interleave(&usable.take(ADDRESSES_MAX).collect::<Vec<_>>()).into();
+        candidates
+            .iter_mut()
+            .for_each(|address| address.set_port(port));
+        Self {
+            candidates,
+            attempts: Vec::new(),
+            next_at: now,
+            last_error,
+        }
+    }
+
     fn run(
         &mut self,
         manner: &Manner,
@@ -258,34 +264,40 @@ impl Trying {
             }
             return Step::Connected(end, Peer::Tcp(address));
         }
-        while now >= self.next_at && self.started <= Slot::ATTEMPTS {
-            let Some(address) = self.candidates.pop_front() else {
-                break;
-            };
-            let attempt_slot = if self.started == 0 {
-                slot
-            } else {
-                Slot(Slot::ATTEMPT.0 + self.started - 1)
-            };
-            match start_attempt(address, manner, registry, key, attempt_slot) {
+        while now >= self.next_at
+            && let Some(free) = self.free_slot(slot)
+            && let Some(address) = self.candidates.pop_front()
+        {
+            match start_attempt(address, manner, registry, key, free) {
                 Ok(end) => {
                     self.attempts.push(Attempt {
                         end,
-                        slot: attempt_slot,
+                        slot: free,
                         address,
                     });
-                    self.started += 1;
                     self.next_at = now + ATTEMPT_DELAY;
                 }
                 Err(error) => self.last_error = DialError::Failed(error),
             }
         }
-        let exhausted = self.candidates.is_empty() || self.started > Slot::ATTEMPTS;
-        if self.attempts.is_empty() && exhausted {
+        if self.attempts.is_empty() && self.candidates.is_empty() {
             let last_error = std::mem::replace(&mut self.last_error, DialError::TimedOut);
             return Step::Failed(last_error);
         }
         Step::Pending
+    }
+
+    /// The end's own slot, or one of those for further attempts, that no attempt has now.
+    fn free_slot(&self, own: Slot) -> Option<Slot> {
+        let further = (0..Slot::ATTEMPTS).map(|at| Slot(Slot::ATTEMPT.0 + at));
+        std::iter::once(own)
+            .chain(further)
+            .find(|slot| self.attempts.iter().all(|attempt| attempt.slot != *slot))
+    }
+
+    /// There is an address left to try, and room to try it.
+    fn can_start(&self) -> bool {
+        !self.candidates.is_empty() && self.attempts.len() <= usize::from(Slot::ATTEMPTS)
     }
 
     /// The attempt that connected, if one did. Those that failed are dropped, and the next candidate is due at once.
@@ -360,17 +372,31 @@ fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> io::Res
     )
 }
 
-/// A Unix socket connects at once or not at all.
-fn dial_unix(name: &UnixName, registry: &Registry, key: Key, slot: Slot) -> Step {
+/// A Unix socket connects at once or not at all; EAGAIN says that its backlog is full.
+fn dial_unix(
+    name: &UnixName,
+    due: &mut Instant,
+    registry: &Registry,
+    key: Key,
+    slot: Slot,
+    now: Instant,
+) -> Step {
+    if now < *due {
+        return Step::Pending;
+    }
     let connect = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         socket.connect(&unix_address(name)?)?;
-        let mut end = End::socket(socket.into());
+        let mut end = End::unix(socket.into());
         end.register(registry, key, slot)?;
         Ok(end)
     };
     match connect() {
         Ok(end) => Step::Connected(end, Peer::Unix),
+        Err(error) if is_blocked(&error) => {
+            *due = now + UNIX_RETRY;
+            Step::Pending
+        }
         Err(error) => Step::Failed(DialError::Failed(error)),
     }
 }

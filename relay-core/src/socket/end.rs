@@ -14,6 +14,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use socket2::SockRef;
@@ -35,6 +36,19 @@ pub struct End {
     read_closed: bool,
     /// The connection has failed, behind what is unread.
     failed: bool,
+    /// A read may stop before the socket is empty.
+    stops: Stops,
+}
+
+/// Where a read of a socket stops though more is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stops {
+    /// Nowhere.
+    Never,
+    /// At a descriptor that the peer passes along (unix(7)).
+    AtDescriptors,
+    /// At urgent data (tcp(7)), where splice(2) would say that there is nothing.
+    AtUrgent,
 }
 
 #[derive(Debug)]
@@ -50,8 +64,10 @@ enum WriteHalf {
 pub enum Medium {
     /// A non-blocking socket.
     Socket,
-    /// A pipe, a terminal: polled before each call.
+    /// A pipe and its like: polled before each call.
     Stream,
+    /// A terminal, opened anew without blocking: splice(2) would block on it all the same.
+    Terminal,
     /// A regular file and its like: always ready.
     File,
 }
@@ -67,6 +83,15 @@ impl End {
             writable: false,
             read_closed: false,
             failed: false,
+            stops: Stops::Never,
+        }
+    }
+
+    /// A connected non-blocking Unix socket.
+    pub fn unix(socket: OwnedFd) -> Self {
+        Self {
+            stops: Stops::AtDescriptors,
+            ..Self::socket(socket)
         }
     }
 
@@ -81,11 +106,7 @@ impl End {
 
     /// Tells epoll. What epoll does not take is always ready.
     pub fn register(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
-        let interest = if matches!(self.write, WriteHalf::Shared) {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
+        let interest = self.interest();
         if !add(
             registry,
             &self.read,
@@ -107,11 +128,7 @@ impl End {
 
     /// The end belongs to another entry now. The kernel tells again what is ready.
     pub fn reregister(&mut self, registry: &Registry, key: Key, slot: Slot) -> io::Result<()> {
-        let interest = if matches!(self.write, WriteHalf::Shared) {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
-        };
+        let interest = self.interest();
         if self.read_medium != Medium::File {
             registry.reregister(
                 &mut SourceFd(&self.read.as_raw_fd()),
@@ -128,6 +145,17 @@ impl End {
         Ok(())
     }
 
+    /// Urgent data is told apart, since a read stops there.
+    fn interest(&self) -> Interest {
+        match (&self.write, self.read_medium) {
+            (WriteHalf::Shared, Medium::Socket) => {
+                Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
+            }
+            (WriteHalf::Shared, _) => Interest::READABLE | Interest::WRITABLE,
+            (WriteHalf::Own(..) | WriteHalf::Shut, _) => Interest::READABLE,
+        }
+    }
+
     /// Something may be there to read, whether epoll has said so yet or not.
     pub fn expect_readable(&mut self) {
         self.readable = true;
@@ -142,6 +170,10 @@ impl End {
         let shared = matches!(self.write, WriteHalf::Shared);
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= shared && (event.is_writable() || event.is_error());
+        if event.is_priority() {
+            self.stops = Stops::AtUrgent;
+            self.readable = true;
+        }
         self.read_closed |= event.is_read_closed();
         self.failed |= event.is_error() && self.read_medium == Medium::Socket;
     }
@@ -165,14 +197,18 @@ impl End {
             Medium::Socket => {
                 recv(self.read.as_raw_fd(), buffer, MsgFlags::empty()).map_err(io::Error::from)
             }
-            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN)
+            Medium::Stream | Medium::Terminal => poll_one(self.read.as_fd(), PollFlags::POLLIN)
                 .and_then(|()| Ok(nix::unistd::read(&self.read, buffer)?)),
             Medium::File => nix::unistd::read(&self.read, buffer).map_err(io::Error::from),
         };
         match &result {
             Err(error) if is_blocked(error) => self.readable = false,
-            // A short read of a socket has emptied it (epoll(7)): the next byte, or the end of file, is a new event.
-            Ok(count) if *count < buffer.len() && self.read_medium == Medium::Socket => {
+            // A short read has emptied such a socket (epoll(7)): the next byte, or the end of file, is a new event.
+            Ok(count)
+                if *count < buffer.len()
+                    && self.read_medium == Medium::Socket
+                    && self.stops == Stops::Never =>
+            {
                 self.readable = self.read_closed || self.failed;
             }
             _ => {}
@@ -190,9 +226,11 @@ impl End {
                     &mut byte,
                     MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
                 );
-                result == Err(nix::errno::Errno::EAGAIN)
+                result == Err(Errno::EAGAIN)
             }
-            Medium::Stream => poll_one(self.read.as_fd(), PollFlags::POLLIN).is_err(),
+            Medium::Stream | Medium::Terminal => {
+                poll_one(self.read.as_fd(), PollFlags::POLLIN).is_err()
+            }
             Medium::File => true,
         }
     }
@@ -206,7 +244,7 @@ impl End {
         let result = match &self.write {
             WriteHalf::Shared => send_socket(&self.read, head, body, more),
             WriteHalf::Own(write, Medium::Socket) => send_socket(write, head, body, more),
-            WriteHalf::Own(write, Medium::Stream) => {
+            WriteHalf::Own(write, Medium::Stream | Medium::Terminal) => {
                 // POLLOUT promises room for PIPE_BUF bytes and no more; beyond it the write could block.
                 let bytes = if head.is_empty() { body } else { head };
                 let bytes = &bytes[..bytes.len().min(libc::PIPE_BUF)];
@@ -232,6 +270,9 @@ impl End {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        if !self.can_be_spliced() {
+            return Err(Errno::EINVAL.into());
+        }
         if self.read_medium == Medium::Stream {
             poll_one(self.read.as_fd(), PollFlags::POLLIN)
                 .inspect_err(|_| self.readable = false)?;
@@ -253,6 +294,7 @@ impl End {
         let wanted = max.min(pipe.held());
         let result = match &self.write {
             WriteHalf::Shared => pipe.empty(self.read.as_fd(), max),
+            WriteHalf::Own(_, Medium::Terminal) => Err(Errno::EINVAL.into()),
             WriteHalf::Own(write, _) => pipe.empty(write.as_fd(), max),
             WriteHalf::Shut => Err(io::ErrorKind::BrokenPipe.into()),
         };
@@ -262,6 +304,16 @@ impl End {
             _ => {}
         }
         result
+    }
+
+    /// Whether bytes can be read by splice(2).
+    pub fn can_be_spliced(&self) -> bool {
+        self.read_medium != Medium::Terminal && self.stops != Stops::AtUrgent
+    }
+
+    /// What is read and what is written is one connection: when it is gone for one, it is gone for both.
+    pub fn is_one_descriptor(&self) -> bool {
+        matches!(self.write, WriteHalf::Shared)
     }
 
     /// Whether it is a socket that is read.

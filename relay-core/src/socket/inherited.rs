@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::{SFlag, fstat};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::isatty;
+use socket2::SockRef;
 
 use super::end::{End, Medium};
 use super::options::{Purpose, prepare};
@@ -47,7 +49,14 @@ pub fn connection(read: RawFd, write: RawFd, purpose: Purpose) -> io::Result<End
         if write != read {
             vacate(write)?;
         }
-        End::socket(read_fd)
+        let is_unix = SockRef::from(&read_fd)
+            .local_addr()
+            .is_ok_and(|address| address.is_unix());
+        if is_unix {
+            End::unix(read_fd)
+        } else {
+            End::socket(read_fd)
+        }
     } else {
         End::pair((read_fd, read_medium), take(write, purpose)?)
     };
@@ -81,6 +90,15 @@ fn take(fd: RawFd, purpose: Purpose) -> io::Result<(OwnedFd, Medium)> {
             Medium::Socket
         }
         SFlag::S_IFREG | SFlag::S_IFBLK => Medium::File,
+        SFlag::S_IFCHR if isatty(&taken).unwrap_or(false) => {
+            // A terminal can block though it is ready. Opened anew it has flags of its own, which nobody shares.
+            let path = format!("/proc/self/fd/{}", taken.as_raw_fd());
+            let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+            return match open(path.as_str(), flags, Mode::empty()) {
+                Ok(own) => Ok((own, Medium::Terminal)),
+                Err(_) => Ok((taken, Medium::Stream)),
+            };
+        }
         _ => Medium::Stream,
     };
     Ok((taken, medium))

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 
 use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
@@ -24,8 +23,8 @@ use crate::plan::Family;
 #[derive(Debug)]
 pub struct Listener {
     acceptor: Acceptor,
-    /// The socket file to remove in the end.
-    path: Option<PathBuf>,
+    /// The name of a Unix socket that was made here. Its file is removed in the end.
+    name: Option<UnixName>,
 }
 
 #[derive(Debug)]
@@ -131,7 +130,7 @@ fn bind_tcp(address: SocketAddr, dual_stack: bool, purpose: Purpose) -> io::Resu
     socket.bind(&address.into())?;
     Ok(Listener {
         acceptor: Acceptor::Tcp(TcpListener::from_std(socket.into())),
-        path: None,
+        name: None,
     })
 }
 
@@ -153,7 +152,7 @@ fn bind_unix(name: &UnixName) -> io::Result<Listener> {
     }
     Ok(Listener {
         acceptor: Acceptor::Unix(UnixListener::from_std(socket.into())),
-        path,
+        name: Some(name.clone()),
     })
 }
 
@@ -195,7 +194,7 @@ fn adopt(socket: OwnedFd, purpose: Purpose) -> io::Result<Listener> {
     };
     Ok(Listener {
         acceptor,
-        path: None,
+        name: None,
     })
 }
 
@@ -218,9 +217,23 @@ impl Listener {
         bind_tcp(address, dual_stack, purpose)
     }
 
-    /// Stops listening but keeps the port: what was not accepted is reset, and new connections are refused.
-    pub fn stop(&self) -> io::Result<()> {
-        SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Both)
+    /// Stops listening but keeps the port: what was not accepted is reset, and new connections are refused. A Unix socket that
+    /// was shut never listens again; it is made anew.
+    pub fn stop(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let Some(name) = &self.name else {
+            return SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Both);
+        };
+        let address = unix_address(name)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        let mut next = Acceptor::Unix(UnixListener::from_std(socket.into()));
+        std::mem::swap(&mut self.acceptor, &mut next);
+        // Closed before the name is taken again.
+        drop(next);
+        if let UnixName::Path(path) = name {
+            std::fs::remove_file(path)?;
+        }
+        SockRef::from(&self.as_fd()).bind(&address)?;
+        self.register(registry, token)
     }
 
     /// Tells epoll.
@@ -252,7 +265,7 @@ impl Listener {
             Acceptor::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
                 Ok(Accepted {
-                    end: End::socket(socket.into()),
+                    end: End::unix(socket.into()),
                     peer: Peer::Unix,
                 })
             }
@@ -309,7 +322,7 @@ impl AsRawFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if let Some(UnixName::Path(path)) = &self.name {
             let _ = std::fs::remove_file(path);
         }
     }

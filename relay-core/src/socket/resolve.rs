@@ -23,11 +23,15 @@ pub type Answer = Result<Arc<[SocketAddr]>, Arc<str>>;
 /// Whom an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// An entry.
-    Entry(Key),
+    /// A dial of an entry: an entry may dial again before an old answer comes.
+    Dial(Key, Question),
     /// Whoever keeps the links.
     Keeper,
 }
+
+/// Tells one question of an entry from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question(u64);
 
 /// The lookups of one loop.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub struct Resolver {
     waker: Arc<Waker>,
     threads: usize,
     in_flight: usize,
+    asked: u64,
 }
 
 #[derive(Debug)]
@@ -65,7 +70,14 @@ impl Resolver {
             waker: Arc::new(waker),
             threads: 0,
             in_flight: 0,
+            asked: 0,
         }
+    }
+
+    /// A name for the next question.
+    pub fn question(&mut self) -> Question {
+        self.asked += 1;
+        Question(self.asked)
     }
 
     /// The answer, if one is fresh; else it comes by [`Resolver::collect`].
