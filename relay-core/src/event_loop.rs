@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::entries::Entries;
 use crate::limits::{ACCEPTS_PER_TURN, DESCRIPTORS_SPARE, PIPES_MAX};
+use crate::linux::scheduling::ask_for_short_slices;
 use crate::linux::signals::{Request, Signals};
 use crate::listeners::{Accept, ListenerId, Listeners};
 use crate::plan::{SESSIONS_MAX_DEFAULT, Settings};
@@ -145,6 +146,7 @@ impl Loop {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
         };
+        ask_for_short_slices();
         let pipes_max = fit_descriptors(&mut settings, descriptors_spare, &report);
         let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
         let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;

@@ -1,7 +1,10 @@
 //! `--raw`: a link carries one session and nothing else, and a link port that is open is the signal.
 
+use std::time::{Duration, Instant};
+
 use relay_tests::data::assert_same;
 use relay_tests::patience::A_WHILE;
+use relay_tests::scratch::Scratch;
 use relay_tests::{
     End, Launch, Node, ReservedPort, Server, Service, eventually, kernel, needs, node,
 };
@@ -132,12 +135,61 @@ fn a_dial_on_the_link_port_that_says_nothing_does_not_stop_the_next_client() {
     let outside = start_outside();
     let first = outside.dial();
     let silent = eventually_dial(outside.link());
+    // The port is closed a moment after the link was let in; a dial in between would be reset.
+    let port = outside.link().rsplit_once(':').unwrap().1.parse().unwrap();
+    eventually("the link port closes", || !kernel::is_listening(port));
     let second = outside.dial();
     let link = eventually_dial(outside.link());
     link.send(b"hello");
     second.expect(b"hello");
     drop(silent);
     first.expect_eof();
+}
+
+#[test]
+fn a_unix_link_serves_clients_in_turn_and_is_closed_in_between() {
+    let scratch = Scratch::new();
+    let link = format!("unix:{}", scratch.file("link").display());
+    let outside = node!("listen-listen --raw 127.0.0.1:0 {link}");
+    for message in [b"first", b"again", b"third"] {
+        assert!(End::try_dial(&link).is_err(), "the link port is open");
+        let client = outside.dial();
+        let inside = eventually_dial(&link);
+        inside.send(message);
+        client.expect(message);
+    }
+}
+
+#[test]
+fn the_inside_node_finds_a_unix_link_again_and_again() {
+    let scratch = Scratch::new();
+    let link = format!("unix:{}", scratch.file("link").display());
+    let service = Service::echo();
+    let outside = node!("listen-listen --raw 127.0.0.1:0 {link}");
+    let _inside = start_inside(&link, &service.to_string());
+    for _ in 0..3 {
+        let client = outside.dial();
+        client.send(b"hello");
+        client.expect(b"hello");
+    }
+}
+
+// A dial that reaches the link port between two clients, and is dropped there, is repeated by the kernel a second
+// later; meanwhile the next client waits.
+#[test]
+fn no_client_waits_for_a_dial_to_be_repeated() {
+    let service = Service::echo();
+    let outside = start_outside();
+    let link = outside.link();
+    let _inside = node!("connect-connect --raw --interval 100ms {link} {service}");
+    for number in 0..30 {
+        let since = Instant::now();
+        let client = outside.dial();
+        client.send(b"hello");
+        client.expect(b"hello");
+        let waited = since.elapsed();
+        assert!(waited < REPEATED, "client {number} waited {waited:?}");
+    }
 }
 
 /// Dials until the port is open, as inside nodes do.
@@ -152,3 +204,6 @@ fn start_outside() -> Node {
 fn start_inside(link: &str, server: &str) -> Node {
     node!("connect-connect --raw --interval 50ms {link} {server}")
 }
+
+/// Less than the second after which TCP repeats a dial that was not answered, and much more than anything else takes.
+const REPEATED: Duration = Duration::from_millis(900);

@@ -1,5 +1,6 @@
 //! What only Linux has. A port replaces these rooms.
 
+pub mod scheduling;
 pub mod signals;
 pub mod splice;
 pub mod tcp_info;
