@@ -207,11 +207,7 @@ impl Outside {
 
     fn session_ended(&mut self, reason: &CloseReason) {
         self.clients -= 1;
-        self.outcome = if matches!(reason, CloseReason::Eof) {
-            Exit::Done
-        } else {
-            Exit::Temporary
-        };
+        self.outcome = reason.exit();
     }
 
     /// No client waits, and none can come: links are of no more use.

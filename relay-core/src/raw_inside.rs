@@ -308,11 +308,7 @@ impl RawInside {
 
     /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed.
     fn session_ended(&mut self, reason: &CloseReason, heard: bool, now: Instant) {
-        self.outcome = if matches!(reason, CloseReason::Eof) {
-            Exit::Done
-        } else {
-            Exit::Temporary
-        };
+        self.outcome = reason.exit();
         if heard {
             self.backoff.healthy();
         } else {

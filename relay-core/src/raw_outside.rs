@@ -176,11 +176,7 @@ impl RawOutside {
         let Some(entry) = self.entries.remove(key) else {
             return;
         };
-        self.outcome = if matches!(reason, CloseReason::Eof) {
-            Exit::Done
-        } else {
-            Exit::Temporary
-        };
+        self.outcome = reason.exit();
         let Context {
             tackle,
             report,

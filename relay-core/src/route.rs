@@ -191,8 +191,7 @@ impl Route {
 
     /// The session is over.
     fn finish(&mut self, entry: Entry, reason: &CloseReason, context: &mut Context) {
-        let orderly = matches!(reason, CloseReason::Eof);
-        self.outcome = if orderly { Exit::Done } else { Exit::Temporary };
+        self.outcome = reason.exit();
         if let CloseReason::Unreached(why) = reason {
             if self.once {
                 context.report.fatal(why);

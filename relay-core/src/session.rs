@@ -13,7 +13,7 @@ use mio::event::Event;
 use crate::plan::Settings;
 use crate::proto::frame::{AbortCode, SessionId};
 use crate::pump::{Direction, Flow, Tackle, Verdict};
-use crate::report::{self, Report, SessionLine};
+use crate::report::{self, Exit, Report, SessionLine};
 use crate::socket::end::End;
 use crate::socket::listen::Peer;
 use crate::token::Slot;
@@ -335,6 +335,14 @@ impl Account {
 }
 
 impl CloseReason {
+    /// How a process ends whose only session this was.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Eof => Exit::Done,
+            _ => Exit::Temporary,
+        }
+    }
+
     /// What the other node is told.
     pub fn abort_code(&self) -> AbortCode {
         match self {

@@ -5,7 +5,6 @@ use super::{Entry, Inside};
 use crate::carrier::{Ended, Stage};
 use crate::event_loop::Context;
 use crate::proto::frame::{Open, RefusedCode};
-use crate::report::Exit;
 use crate::session::{Account, CloseReason};
 use crate::socket::dial::{Dial, DialError};
 use crate::socket::inherited;
@@ -132,10 +131,6 @@ impl Inside {
 
     pub(super) fn session_ended(&mut self, reason: &CloseReason) {
         self.sessions -= 1;
-        self.outcome = if matches!(reason, CloseReason::Eof) {
-            Exit::Done
-        } else {
-            Exit::Temporary
-        };
+        self.outcome = reason.exit();
     }
 }
