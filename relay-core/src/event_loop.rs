@@ -316,8 +316,9 @@ fn handle_signals<T: Tool>(
                 if sessions > 0 {
                     let timeout = context.settings.drain_timeout;
                     context.report.warning(format_args!(
-                        "waiting up to {} for {sessions} sessions to end; a second signal ends them now",
-                        humantime::format_duration(timeout)
+                        "waiting up to {} for {sessions} {} to end; a second signal ends them now",
+                        humantime::format_duration(timeout),
+                        if sessions == 1 { "session" } else { "sessions" }
                     ));
                 }
             }
@@ -413,12 +414,14 @@ fn tell_ready(context: &mut Context) -> io::Result<()> {
         for (word, address) in context.listeners.addresses() {
             report::print_address(word, address?)?;
         }
+    }
+    if let Some(fd) = context.settings.ready_fd {
+        tell_descriptor(fd)?;
+    }
+    if context.settings.print_address {
         inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
     }
-    match context.settings.ready_fd {
-        Some(fd) => tell_descriptor(fd),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A line and the end of file, as s6 and tcpserver -1 do.

@@ -71,6 +71,8 @@ struct Inside {
 #[derive(Debug)]
 struct Warnings {
     links: Throttle,
+    /// What the outside node says against a link is another story than that it cannot be reached.
+    refusals: Throttle,
     servers: Throttle,
 }
 
@@ -133,6 +135,7 @@ impl Inside {
             outcome: Exit::Done,
             warnings: Warnings {
                 links: Throttle::per(OUTAGE_PERIOD),
+                refusals: Throttle::per(OUTAGE_PERIOD),
                 servers: Throttle::per_second(),
             },
         };

@@ -21,7 +21,7 @@ use crate::ids::{SessionIds, node_id};
 use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
 use crate::link::pairing::{Decision, Pairing};
 use crate::listeners::{ListenerId, is_connection};
-use crate::plan::OutsidePlan;
+use crate::plan::{Family, OutsidePlan};
 use crate::proto::frame::NodeId;
 use crate::report::{Exit, Report, Throttle};
 use crate::session::{CloseReason, Patience};
@@ -121,10 +121,13 @@ impl Outside {
                 links: Throttle::per_second(),
             },
         };
+        // Asked before anything is bound: an inherited listener has another number afterwards.
+        let (connected, listening): (Vec<_>, Vec<_>) =
+            plan.link.iter().partition(|point| is_connection(&point.at));
         let inherited_clients = outside.bind_clients(plan, context)?;
-        outside.bind_links(plan, context)?;
+        outside.bind_links(&listening, settings.family, context)?;
         context.listeners.open_all(&context.registry, &[])?;
-        for point in plan.link.iter().filter(|point| is_connection(&point.at)) {
+        for point in connected {
             let end = inherited::point(point, Purpose::Link)?;
             outside.link_accepted(end, Peer::Inherited, context);
         }
@@ -181,11 +184,14 @@ impl Outside {
         Ok(inherited_clients)
     }
 
-    fn bind_links(&mut self, plan: &OutsidePlan, context: &mut Context) -> Result<(), String> {
-        for point in plan.link.iter().filter(|point| !is_connection(&point.at)) {
-            let ids = context
-                .listeners
-                .bind(point, plan.settings.family, Purpose::Link)?;
+    fn bind_links(
+        &mut self,
+        points: &[&ListenPoint],
+        family: Family,
+        context: &mut Context,
+    ) -> Result<(), String> {
+        for point in points {
+            let ids = context.listeners.bind(point, family, Purpose::Link)?;
             let open = ids.iter().any(|id| {
                 context
                     .listeners

@@ -45,8 +45,8 @@ struct RawInside {
     interval: Duration,
     backoff: Backoff,
     rng: fastrand::Rng,
-    /// When LINK was last connected.
-    linked_at: Option<Instant>,
+    /// Since LINK was last connected, the next dial waits until then.
+    dial_at: Option<Instant>,
     /// The dial of LINK that is under way.
     dialling: Option<Key>,
     /// LINK is a connection that was inherited, and is in use.
@@ -96,7 +96,7 @@ impl RawInside {
             interval: plan.interval,
             backoff: Backoff::default(),
             rng: fastrand::Rng::with_seed(u64::from_ne_bytes(crate::ids::random())),
-            linked_at: None,
+            dial_at: None,
             dialling: None,
             inherited: false,
             patience: Patience::of(settings),
@@ -134,11 +134,21 @@ impl RawInside {
     }
 
     fn paused_until(&self, now: Instant) -> Option<Instant> {
-        let linked = self
-            .linked_at
-            .map(|at| at + RAW_DIAL_PAUSE)
-            .filter(|until| *until > now);
+        let linked = self.dial_at.filter(|until| *until > now);
         linked.max(self.backoff.paused_until(now))
+    }
+
+    /// The more links are up that no byte has come by, the longer the next dial waits: somebody who accepts whether a client is there
+    /// or not shall not be taken for a crowd.
+    fn pause_after_link(&mut self) -> Duration {
+        let unheard = self
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| !entry.has_heard())
+            .count() as u32;
+        RAW_DIAL_PAUSE
+            .saturating_mul(1 << unheard.min(16))
+            .min(self.interval.max(RAW_DIAL_PAUSE))
     }
 
     fn dial_link(&mut self, context: &mut Context) {
@@ -164,7 +174,7 @@ impl RawInside {
             Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
             Step::Connected(end, peer) => {
                 self.dialling = None;
-                self.linked_at = Some(context.now());
+                self.dial_at = Some(context.now() + self.pause_after_link());
                 match self.linked(key, end, peer, context) {
                     Ok(entry) => {
                         self.entries.put_back(key, entry);
@@ -195,6 +205,10 @@ impl RawInside {
     ) -> Result<Entry, CloseReason> {
         let now = context.now();
         let account = self.ids.account(peer, self.to.clone(), now);
+        context.report.debug(format_args!(
+            "session {}: linked to {peer}, dialling {}",
+            account.id, account.to
+        ));
         match inherited::target(&self.server, Purpose::Session) {
             None => {
                 let dial = Dial::start(
@@ -414,6 +428,15 @@ impl Tool for RawInside {
 }
 
 impl Entry {
+    /// A byte has come by the link. (One that is still dialled has not been waited for.)
+    fn has_heard(&self) -> bool {
+        match self {
+            Self::Link(_) => true,
+            Self::Server(_) => false,
+            Self::Session(session) => session.has_heard(Side::Left),
+        }
+    }
+
     fn deadline(&self, patience: &Patience) -> Option<Instant> {
         match self {
             Self::Link(dial) => Some(dial.deadline()),

@@ -88,12 +88,11 @@ impl RawOutside {
             outcome: Exit::Done,
             unserved: Throttle::per_second(),
         };
-        let points: Vec<_> = plan
-            .clients
-            .iter()
-            .flat_map(|service| &service.ports)
-            .collect();
-        for point in points.iter().filter(|point| !is_connection(&point.at)) {
+        // Asked before anything is bound: an inherited listener has another number afterwards.
+        let points = plan.clients.iter().flat_map(|service| &service.ports);
+        let (connected, listening): (Vec<_>, Vec<_>) =
+            points.partition(|point| is_connection(&point.at));
+        for point in listening {
             let ids = context
                 .listeners
                 .bind(point, settings.family, Purpose::Session)?;
@@ -117,7 +116,7 @@ impl RawOutside {
         context
             .listeners
             .open_all(&context.registry, &outside.link_listeners)?;
-        for point in points.iter().filter(|point| is_connection(&point.at)) {
+        for point in connected {
             let end = inherited::point(point, Purpose::Session)?;
             outside.client_accepted(
                 &point.word,
@@ -164,6 +163,10 @@ impl RawOutside {
         }
         if let Some(Entry::Waiting(waiting)) = self.entries.take(key) {
             let Waiting { end, account, .. } = *waiting;
+            context.report.debug(format_args!(
+                "session {}: {} has a link",
+                account.id, account.client
+            ));
             self.entries.put_back(
                 key,
                 Entry::Session(Session::new(end, link, account, context.now())),

@@ -85,8 +85,14 @@ impl Route {
             outcome: Exit::Done,
             unreached: Throttle::per_second(),
         };
-        for (point, target) in &plan.routes {
-            let listeners = if is_connection(&point.at) {
+        // Asked before anything is bound: an inherited listener has another number afterwards.
+        let connected: Vec<bool> = plan
+            .routes
+            .iter()
+            .map(|(point, _)| is_connection(&point.at))
+            .collect();
+        for ((point, target), connected) in plan.routes.iter().zip(&connected) {
+            let listeners = if *connected {
                 Vec::new()
             } else {
                 context
@@ -103,11 +109,14 @@ impl Route {
             });
         }
         context.listeners.open_all(&context.registry, &[])?;
-        for (way, (point, _)) in plan.routes.iter().enumerate() {
-            if is_connection(&point.at) {
-                let end = inherited::point(point, Purpose::Session)?;
-                route.begin(way, end, Peer::Inherited, context);
-            }
+        for (way, (point, _)) in plan
+            .routes
+            .iter()
+            .enumerate()
+            .filter(|(way, _)| connected[*way])
+        {
+            let end = inherited::point(point, Purpose::Session)?;
+            route.begin(way, end, Peer::Inherited, context);
         }
         Ok(route)
     }
@@ -125,6 +134,10 @@ impl Route {
             self.outcome = Exit::Temporary;
             return;
         }
+        context.report.debug(format_args!(
+            "session {}: {peer} came, dialling {}",
+            account.id, account.to
+        ));
         let target = &self.ways[way].target;
         let entry = match inherited::target(target, Purpose::Session) {
             Some(right) => join_inherited(left, right, account, key, context),
@@ -164,6 +177,9 @@ impl Route {
                 self.entries.put_back(key, Entry::Dialling(dialling));
             }
             DialProgress::Joined(session) => {
+                context
+                    .report
+                    .debug(format_args!("session {}: connected", session.id()));
                 self.entries.put_back(key, Entry::Session(session));
                 self.run_session(key, context);
             }

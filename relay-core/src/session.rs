@@ -111,6 +111,11 @@ impl Session {
         }
     }
 
+    /// Which one it is.
+    pub fn id(&self) -> SessionId {
+        self.account.id
+    }
+
     /// Takes in what epoll says.
     pub fn note(&mut self, event: &Event, slot: Slot) {
         match slot {

@@ -41,6 +41,9 @@ impl Inside {
     pub(super) fn dial(&mut self, address: Address, context: &mut Context) {
         let now = context.now();
         let key = self.entries.next_key();
+        context
+            .report
+            .debug(format_args!("dialling a link to {address}"));
         let dial = match &address {
             Address::Tcp(to) => Dial::to(*to, self.link_manner, Slot::LEFT, now),
             Address::Unix(name) => {
@@ -224,7 +227,7 @@ impl Inside {
                 );
                 self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
                 self.part(key, code, now);
-                self.tell_outage(message, context);
+                self.tell_refusal(message, context);
             }
             _ => {}
         }
@@ -239,7 +242,7 @@ impl Inside {
         entry.carrier.link.protocol.fail(code, why.to_owned());
         let text = format!("unable to use the link to {}: {why}", entry.address);
         self.part(key, code, context.now());
-        self.tell_outage(text, context);
+        self.tell_refusal(text, context);
     }
 
     /// After ERROR, ours or theirs: the link is on its way out. What does not fit now will not fit soon.
@@ -307,13 +310,27 @@ impl Inside {
         carrier.close(context);
     }
 
-    /// LINK cannot be reached. It is tried again, unless there is nothing more to try.
+    /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
+    /// unless another address may do.
     pub(super) fn tell_outage(&mut self, text: impl std::fmt::Display, context: &Context) {
+        if self.fixed_link || self.keeper.is_spent() {
+            self.give_up(text, context);
+        } else if self.keeper.is_cut_off() {
+            self.warnings
+                .links
+                .warning(&context.report, context.now(), text);
+        } else {
+            context.report.debug(text);
+        }
+    }
+
+    /// The link is up, but the two nodes do not agree.
+    fn tell_refusal(&mut self, text: impl std::fmt::Display, context: &Context) {
         if self.fixed_link || self.keeper.is_spent() {
             self.give_up(text, context);
         } else {
             self.warnings
-                .links
+                .refusals
                 .warning(&context.report, context.now(), text);
         }
     }

@@ -54,6 +54,10 @@ impl Inside {
             started: now,
             closed_first: None,
         };
+        context.report.debug(format_args!(
+            "session {}: {client} is signalled, dialling {to}",
+            open.session
+        ));
         self.sessions += 1;
         let server = match inherited::target(target, Purpose::Session) {
             None => Ok(Server::Dialling(Dial::start(
@@ -90,6 +94,9 @@ impl Inside {
         };
         match outcome {
             Outcome::Reached(server) => {
+                context
+                    .report
+                    .debug(format_args!("session {}: connected", reaching.account.id));
                 entry.carrier.link.protocol.opened();
                 entry.carrier.stage = Stage::Relaying(reaching.into_relay(server, now));
             }

@@ -300,6 +300,15 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.policy.only_one && !self.linked && tried
     }
 
+    /// There is no link, and the last dial of every address failed.
+    pub fn is_cut_off(&self) -> bool {
+        self.nodes.is_empty()
+            && self
+                .places
+                .iter()
+                .all(|place| place.down && place.dials == 0)
+    }
+
     /// With `only_one`: no further dial will be made.
     pub fn is_spent(&self) -> bool {
         self.policy.only_one && (self.linked || self.tried_in_vain())

@@ -62,6 +62,10 @@ impl Outside {
             kept: Vec::new(),
             ended: false,
         };
+        context.report.debug(format_args!(
+            "session {}: {} came on {}",
+            client.account.id, client.account.client, door.to
+        ));
         self.clients += 1;
         let key = self.entries.insert(Entry::Client(Box::new(Waiting {
             client,

@@ -68,6 +68,10 @@ impl Outside {
             client: client.account.client.address(),
             local: client.local,
         };
+        context.report.debug(format_args!(
+            "session {}: opened on the link from {}",
+            open.session, entry.peer
+        ));
         entry.carrier.link.protocol.open(open, context.now());
         entry.carrier.stage = Stage::Pending(Box::new(Opening::new(client, ticket)));
         self.entries.wake(link);

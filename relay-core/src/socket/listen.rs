@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
@@ -23,8 +24,10 @@ use crate::plan::Family;
 #[derive(Debug)]
 pub struct Listener {
     acceptor: Acceptor,
-    /// The name of a Unix socket that was made here. Its file is removed in the end.
+    /// The name of a Unix socket that was made here.
     name: Option<UnixName>,
+    /// Its file, which is removed in the end.
+    file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -131,6 +134,7 @@ fn bind_tcp(address: SocketAddr, dual_stack: bool, purpose: Purpose) -> io::Resu
     Ok(Listener {
         acceptor: Acceptor::Tcp(TcpListener::from_std(socket.into())),
         name: None,
+        file: None,
     })
 }
 
@@ -142,9 +146,13 @@ fn bind_unix(name: &UnixName) -> io::Result<Listener> {
         UnixName::Abstract(_) => None,
     };
     match (socket.bind(&address), &path) {
-        (Err(error), Some(path))
-            if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address) =>
-        {
+        (Err(error), Some(path)) if error.kind() == io::ErrorKind::AddrInUse => {
+            if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(io::Error::other("a file that is no socket has that name"));
+            }
+            if !is_stale(&address) {
+                return Err(error);
+            }
             std::fs::remove_file(path)?;
             socket.bind(&address)?;
         }
@@ -153,7 +161,28 @@ fn bind_unix(name: &UnixName) -> io::Result<Listener> {
     Ok(Listener {
         acceptor: Acceptor::Unix(UnixListener::from_std(socket.into())),
         name: Some(name.clone()),
+        file: SocketFile::of(name),
     })
+}
+
+/// A socket file that was made here, told from one that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SocketFile {
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(name: &UnixName) -> Option<Self> {
+        let UnixName::Path(path) = name else {
+            return None;
+        };
+        let file = std::fs::symlink_metadata(path).ok()?;
+        file.file_type().is_socket().then(|| Self {
+            device: file.dev(),
+            inode: file.ino(),
+        })
+    }
 }
 
 /// Nobody listens on that socket file: its process was killed.
@@ -195,6 +224,7 @@ fn adopt(socket: OwnedFd, purpose: Purpose) -> io::Result<Listener> {
     Ok(Listener {
         acceptor,
         name: None,
+        file: None,
     })
 }
 
@@ -220,20 +250,32 @@ impl Listener {
     /// Stops listening but keeps the port: what was not accepted is reset, and new connections are refused. A Unix socket that
     /// was shut never listens again; it is made anew.
     pub fn stop(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let Some(name) = &self.name else {
+        let Some(name) = self.name.clone() else {
             return SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Both);
         };
-        let address = unix_address(name)?;
+        let address = unix_address(&name)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         let mut next = Acceptor::Unix(UnixListener::from_std(socket.into()));
         std::mem::swap(&mut self.acceptor, &mut next);
         // Closed before the name is taken again.
         drop(next);
-        if let UnixName::Path(path) = name {
-            std::fs::remove_file(path)?;
-        }
+        self.remove_file()?;
         SockRef::from(&self.as_fd()).bind(&address)?;
+        self.file = SocketFile::of(&name);
         self.register(registry, token)
+    }
+
+    /// Removes the socket file, if it is still the one that was made here.
+    fn remove_file(&mut self) -> io::Result<()> {
+        match &self.name {
+            Some(name @ UnixName::Path(path))
+                if self.file.is_some() && SocketFile::of(name) == self.file =>
+            {
+                self.file = None;
+                std::fs::remove_file(path)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Tells epoll.
@@ -322,9 +364,7 @@ impl AsRawFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(UnixName::Path(path)) = &self.name {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = self.remove_file();
     }
 }
 
