@@ -223,7 +223,11 @@ impl Outside {
     }
 
     fn give_up_all(&mut self, reason: &CloseReason, context: &mut Context) {
-        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        let waiting = self
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| matches!(entry, Entry::Client(_)));
+        let keys: Vec<Key> = waiting.map(|(key, _)| key).collect();
         for key in keys {
             self.pairing.leave(key);
             self.give_up_client(key, reason, context);
