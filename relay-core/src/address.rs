@@ -11,6 +11,7 @@
 //! descriptors are not examined; whether `fd:N` listens or is connected is decided where the plan is made.
 
 mod error;
+mod foreign;
 mod parse;
 
 use std::fmt;

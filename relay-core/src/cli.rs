@@ -1,7 +1,8 @@
 //! The command line as typed: the options that the tools share, and how a wrong one is told.
 //!
 //! An option that was not given is `None` here; `plan` knows the defaults. The help texts repeat them, one line each,
-//! and a test holds both against each other.
+//! and a test holds both against each other. Where a number or a time is expected, a word with a hyphen is taken for
+//! it, so that `--max-sessions -5` is told as a wrong number and not as an unknown option.
 //!
 //! Not here: what the words mean (`address`), and which of them go together (`plan`).
 #![allow(
@@ -14,7 +15,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Command, Parser};
 
 use crate::address::{BindAddress, parse_bind};
 use crate::limits::{BACKOFF_MIN, HEARTBEAT_MAX, HEARTBEAT_MIN, IDLE_LINKS_MAX};
@@ -31,7 +32,7 @@ pub fn parse<T: Parser>(program: &'static str) -> Result<T, Exit> {
             print_text(&error.render().to_string());
             Exit::Done
         }
-        _ => refuse::<T>(&Report::new(program), explain(&error)),
+        _ => refuse::<T>(&Report::new(program), explain(&error, &T::command())),
     })
 }
 
@@ -76,11 +77,11 @@ impl Messages {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Dialing {
     /// Dial from this local address
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_bind)]
+    #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub bind: Option<BindAddress>,
 
     /// Give a dial up after this time [10s]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub connect_timeout: Option<Duration>,
 }
 
@@ -88,15 +89,15 @@ pub struct Dialing {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
     /// End a session that is silent for this time, or off [off]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout_or_off)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout_or_off)]
     pub idle_timeout: Option<OrOff>,
 
     /// End a one-way session that is silent for this time [1h]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub half_close_timeout: Option<Duration>,
 
     /// Run at most this many sessions at once [10000]
-    #[arg(long, value_name = "N", value_parser = parse_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub max_sessions: Option<usize>,
 
     /// Serve one session, then exit
@@ -104,11 +105,11 @@ pub struct Common {
     pub once: bool,
 
     /// Stop listening after this time, then drain and exit
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub expire: Option<Duration>,
 
     /// Leave sessions this time to end before exiting [30s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub drain_timeout: Option<Duration>,
 
     /// Print each listening address on stdout
@@ -116,7 +117,7 @@ pub struct Common {
     pub print_address: bool,
 
     /// Write a newline to this descriptor once ready, and close it
-    #[arg(long, value_name = "N", value_parser = parse_descriptor)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_descriptor)]
     pub ready_fd: Option<RawFd>,
 
     /// Copy all bytes through memory
@@ -147,7 +148,7 @@ impl Common {
 #[derive(Args, Clone, Debug, Default)]
 pub struct LinkOptions {
     /// Let no link be silent for longer, 1s to 1h [10s]
-    #[arg(long, value_name = "TIME", value_parser = parse_heartbeat, conflicts_with = "raw")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_heartbeat, conflicts_with = "raw")]
     pub heartbeat: Option<Duration>,
 
     /// Use links without framing, as socat does
@@ -159,11 +160,11 @@ pub struct LinkOptions {
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutsideOptions {
     /// Let a client wait this time for a link [30s]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub wait_timeout: Option<Duration>,
 
     /// Let at most this many clients wait [1024]
-    #[arg(long, value_name = "N", value_parser = parse_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub queue: Option<usize>,
 }
 
@@ -171,19 +172,19 @@ pub struct OutsideOptions {
 #[derive(Args, Clone, Debug, Default)]
 pub struct InsideOptions {
     /// Pause at most this time between dials of a link [2s]
-    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_interval)]
     pub interval: Option<Duration>,
 
     /// Keep at least this many idle links to each outside node [4]
-    #[arg(long, value_name = "N", value_parser = parse_idle, conflicts_with = "raw")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_idle, conflicts_with = "raw")]
     pub idle: Option<usize>,
 
     /// Keep at most this many links [as --max-sessions]
-    #[arg(long, value_name = "N", value_parser = parse_count)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub max_links: Option<usize>,
 
     /// Dial servers from this local address
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_bind)]
+    #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub server_bind: Option<BindAddress>,
 }
 
@@ -191,17 +192,46 @@ pub struct InsideOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrOff(pub Option<Duration>);
 
-/// A time of zero or more, with its unit: `500ms`, `30s`, `5m`, `2h`.
+/// A time of zero or more in whole numbers, each with its unit: `500ms`, `30s`, `5m`, `2h`, `1m 30s`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!(
             "no unit: write {text}s, or {text}ms, {text}m, {text}h"
         ));
     }
-    match humantime::parse_duration(text) {
-        Ok(time) if time <= TIME_MAX => Ok(time),
-        Ok(_) => Err("too long: expected at most 365d".to_owned()),
-        Err(_) => Err("expected a time as in 500ms, 30s, 5m or 2h".to_owned()),
+    match milliseconds(text).map(Duration::from_millis) {
+        Some(time) if time <= TIME_MAX => Ok(time),
+        Some(_) => Err("too long: expected at most 8760h".to_owned()),
+        None => Err("expected a time as in 500ms, 30s, 5m or 2h".to_owned()),
+    }
+}
+
+/// The sum of the parts; what is too large for the type is too long in any case.
+fn milliseconds(text: &str) -> Option<u64> {
+    let mut sum = 0u64;
+    let mut rest = text;
+    loop {
+        let (digits, behind) = rest.split_at(rest.find(|byte: char| !byte.is_ascii_digit())?);
+        if digits.is_empty() {
+            return None;
+        }
+        let letters = behind
+            .find(|byte: char| !byte.is_ascii_alphabetic())
+            .unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(letters);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 60 * 60 * 1000,
+            _ => return None,
+        };
+        let number = digits.parse().unwrap_or(u64::MAX);
+        sum = sum.saturating_add(number.saturating_mul(unit_ms));
+        if behind.is_empty() {
+            return Some(sum);
+        }
+        rest = behind.trim_start_matches(' ');
     }
 }
 
@@ -263,7 +293,7 @@ fn parse_descriptor(text: &str) -> Result<RawFd, String> {
 }
 
 /// What clap found, in one sentence of ours.
-fn explain(error: &clap::Error) -> String {
+fn explain(error: &clap::Error, tool: &Command) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" and "),
@@ -276,14 +306,17 @@ fn explain(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument if !option.starts_with('-') => {
             format!("unable to use {option}: one word too many")
         }
-        ErrorKind::UnknownArgument => match error.get(ContextKind::SuggestedArg) {
-            Some(suggestion) => {
-                format!("unable to use {option}: no such option: expected {suggestion}")
-            }
-            None => format!("unable to use {option}: no such option"),
-        },
+        // Of `-v=1`; no short option takes a value.
+        ErrorKind::UnknownArgument if option == "-=" => {
+            "unable to use = behind a short option: it takes no value".to_owned()
+        }
+        ErrorKind::UnknownArgument => {
+            let why = explain_option(option, &text(ContextKind::SuggestedArg), tool);
+            format!("unable to use {option}: {why}")
+        }
         ErrorKind::InvalidValue if value.is_empty() => {
-            format!("unable to use {option}: it has a value")
+            format!("unable to use {option}: it needs a value: write {argument}")
+                .replace(['<', '>'], "")
         }
         ErrorKind::InvalidValue => {
             format!(
@@ -297,7 +330,7 @@ fn explain(error: &clap::Error) -> String {
                 .unwrap_or_default();
             format!("unable to use {option} {value}: {source}")
         }
-        ErrorKind::TooManyValues => format!("unable to use {option} {value}: it has no value"),
+        ErrorKind::TooManyValues => format!("unable to use {option}={value}: it takes no value"),
         ErrorKind::ArgumentConflict if text(ContextKind::PriorArg) == argument => {
             format!("unable to use {option} twice")
         }
@@ -308,10 +341,11 @@ fn explain(error: &clap::Error) -> String {
             )
         }
         ErrorKind::MissingRequiredArgument => {
-            format!(
-                "too few words: {} missing",
-                argument.replace(['<', '>'], "").replace("...", "")
-            )
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(places)) => places.len(),
+                _ => 1,
+            };
+            format!("too few words: {} missing", last_places(tool, missing))
         }
         ErrorKind::InvalidUtf8 => "unable to use a word that is not utf-8".to_owned(),
         _ => error
@@ -324,6 +358,104 @@ fn explain(error: &clap::Error) -> String {
     }
 }
 
+/// Words fill the places from the left, so that the last ones are missing; clap gives `LINK` its word before `CLIENTS`.
+fn last_places(tool: &Command, missing: usize) -> String {
+    let places: Vec<String> = tool
+        .get_positionals()
+        .flat_map(|place| place.get_value_names().unwrap_or_default())
+        .map(ToString::to_string)
+        .collect();
+    places[places.len().saturating_sub(missing)..].join(" and ")
+}
+
+/// Why there is no such option, and what was expected: the habits of netcat's users first, then what clap suggests.
+fn explain_option(option: &str, suggested: &str, tool: &Command) -> String {
+    let has = |name: &str| tool.get_opts().any(|arg| arg.get_long() == Some(name));
+    let first = last_places(tool, usize::MAX);
+    let listens = first.starts_with("LISTEN") || first.starts_with("CLIENTS");
+    let hint = match option {
+        "-l" if listens => "the first word is where to listen",
+        "-l" => "this tool dials, listen-listen listens",
+        "-p" => "the port is part of the word, as in 8080 or srv:80",
+        "-k" => "clients are served until the end, unless --once is given",
+        "-e" | "-c" => "no program is run: expected an address",
+        "-u" => "udp is not relayed: expected tcp or a unix stream socket",
+        "-w" if has("connect-timeout") => "expected --connect-timeout or --idle-timeout",
+        "-w" => "expected --idle-timeout",
+        _ => {
+            let name = option.trim_start_matches('-');
+            return match (owners_of_option(name), owners_of_word(name)) {
+                (owners, _) if !owners.is_empty() => {
+                    format!("this is an option of {}", owners.join(" and "))
+                }
+                (_, owners) if !owners.is_empty() => format!(
+                    "no such option: {} is a word of {}",
+                    name.to_ascii_uppercase(),
+                    owners.join(" and ")
+                ),
+                _ if is_close(option, suggested) => {
+                    format!("no such option: did you mean {suggested}")
+                }
+                _ => "no such option".to_owned(),
+            };
+        }
+    };
+    format!("no such option: {hint}")
+}
+
+/// The tools that have an option which not all of them have.
+fn owners_of_option(name: &str) -> Vec<&'static str> {
+    let empty = || Command::new("");
+    let route = Dialing::augment_args(empty());
+    let outside = OutsideOptions::augment_args(LinkOptions::augment_args(empty()));
+    let inside =
+        InsideOptions::augment_args(LinkOptions::augment_args(Dialing::augment_args(empty())));
+    [
+        ("tcpfwd", route),
+        ("listen-listen", outside),
+        ("connect-connect", inside),
+    ]
+    .into_iter()
+    .filter(|(_, options)| options.get_opts().any(|arg| arg.get_long() == Some(name)))
+    .map(|(tool, _)| tool)
+    .collect()
+}
+
+/// The tools that have a word in the place of this name.
+fn owners_of_word(name: &str) -> &'static [&'static str] {
+    match name {
+        "listen" | "target" => &["tcpfwd"],
+        "clients" => &["listen-listen"],
+        "link" => &["listen-listen", "connect-connect"],
+        "server" => &["connect-connect"],
+        _ => &[],
+    }
+}
+
+/// Whether one is the beginning of the other, or two slips of the finger make the other of it.
+fn is_close(typed: &str, meant: &str) -> bool {
+    if meant.is_empty() {
+        return false;
+    }
+    let begun = typed.len() > "--xx".len() && meant.starts_with(typed);
+    begun || slips(typed.as_bytes(), meant.as_bytes()) <= 2
+}
+
+/// How many characters are to be put in, taken out or replaced (the distance of Levenshtein).
+fn slips(typed: &[u8], meant: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=meant.len()).collect();
+    for (at, byte) in typed.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, other) in meant.iter().enumerate() {
+            let replaced = diagonal + usize::from(byte != other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[meant.len()]
+}
+
 /// clap shows an option with the placeholder of its value, or with dots where it may be repeated.
 fn option_alone(argument: &str) -> &str {
     argument
@@ -333,8 +465,8 @@ fn option_alone(argument: &str) -> &str {
         .trim_end_matches("...")
 }
 
-/// No deadline is farther away, so that adding one to the clock cannot overflow.
-const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// No deadline is farther away, so that adding one to the clock cannot overflow. 365 days.
+const TIME_MAX: Duration = Duration::from_secs(8760 * 60 * 60);
 
 /// Of sessions, links or clients that wait: more than one process can have descriptors for.
 const COUNT_MAX: usize = 1_000_000;
@@ -372,7 +504,62 @@ mod tests {
     }
 
     fn refused(words: &[&str]) -> String {
-        explain(&CommandLine::try_parse_from([&["tool"], words].concat()).unwrap_err())
+        refused_by::<CommandLine>(words)
+    }
+
+    fn refused_by<T: Parser>(words: &[&str]) -> String {
+        match T::try_parse_from([&["tool"], words].concat()) {
+            Ok(_) => panic!("{words:?}: not refused"),
+            Err(error) => explain(&error, &T::command()),
+        }
+    }
+
+    /// As in `tcpfwd`.
+    #[derive(Parser)]
+    #[allow(dead_code)]
+    struct Route {
+        #[arg(required = true, value_name = "LISTEN TARGET")]
+        words: Vec<String>,
+        #[command(flatten)]
+        messages: Messages,
+        #[command(flatten)]
+        dialing: Dialing,
+        #[command(flatten)]
+        common: Common,
+    }
+
+    /// As in `listen-listen`.
+    #[derive(Parser)]
+    #[allow(dead_code)]
+    struct Outside {
+        #[arg(required = true, value_name = "CLIENTS")]
+        clients: Vec<String>,
+        #[arg(value_name = "LINK")]
+        link: String,
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        links: LinkOptions,
+        #[command(flatten)]
+        outside: OutsideOptions,
+    }
+
+    /// As in `connect-connect`.
+    #[derive(Parser)]
+    #[allow(dead_code)]
+    struct Inside {
+        #[arg(value_name = "LINK")]
+        link: String,
+        #[arg(required = true, value_name = "SERVER")]
+        servers: Vec<String>,
+        #[command(flatten)]
+        dialing: Dialing,
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        links: LinkOptions,
+        #[command(flatten)]
+        inside: InsideOptions,
     }
 
     #[test]
@@ -426,13 +613,22 @@ mod tests {
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
         assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("8760h"), Ok(TIME_MAX));
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
         for (text, why) in [
             ("30", "no unit: write 30s, or 30ms, 30m, 30h"),
             ("", "expected a time as in 500ms, 30s, 5m or 2h"),
             ("-1s", "expected a time as in 500ms, 30s, 5m or 2h"),
             ("soon", "expected a time as in 500ms, 30s, 5m or 2h"),
-            ("366d", "too long: expected at most 365d"),
+            ("1d", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("1.5s", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("1m 30", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("1m ", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("30 s", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("30\u{b5}s", "expected a time as in 500ms, 30s, 5m or 2h"),
+            ("8760h 1ms", "too long: expected at most 8760h"),
+            ("99999999999999999999h", "too long: expected at most 8760h"),
         ] {
             assert_eq!(parse_duration(text), Err(why.to_owned()), "{text}");
         }
@@ -469,23 +665,126 @@ mod tests {
     }
 
     #[test]
+    fn the_words_that_are_missing_are_the_last_ones() {
+        let none: [&str; 0] = [];
+        assert_eq!(
+            refused_by::<Route>(&none),
+            "too few words: LISTEN TARGET missing"
+        );
+        assert_eq!(
+            refused_by::<Outside>(&none),
+            "too few words: CLIENTS and LINK missing"
+        );
+        assert_eq!(
+            refused_by::<Outside>(&["8000"]),
+            "too few words: LINK missing"
+        );
+        assert_eq!(
+            refused_by::<Inside>(&none),
+            "too few words: LINK and SERVER missing"
+        );
+        assert_eq!(
+            refused_by::<Inside>(&["ll:8001"]),
+            "too few words: SERVER missing"
+        );
+    }
+
+    #[test]
+    fn an_option_of_another_tool_is_told_as_one() {
+        let both = "listen-listen and connect-connect";
+        for (why, expected) in [
+            (
+                refused_by::<Outside>(&["1", "2", "--connect-timeout", "5s"]),
+                "unable to use --connect-timeout: this is an option of tcpfwd and connect-connect"
+                    .to_owned(),
+            ),
+            (
+                refused_by::<Inside>(&["1", "2", "--wait-timeout=5s"]),
+                "unable to use --wait-timeout: this is an option of listen-listen".to_owned(),
+            ),
+            (
+                refused_by::<Route>(&["1", "2", "--heartbeat", "5s"]),
+                format!("unable to use --heartbeat: this is an option of {both}"),
+            ),
+            (
+                refused_by::<Route>(&["1", "2", "--raw"]),
+                format!("unable to use --raw: this is an option of {both}"),
+            ),
+            (
+                refused_by::<Route>(&["1", "2", "--idle", "5"]),
+                "unable to use --idle: this is an option of connect-connect".to_owned(),
+            ),
+            (
+                refused_by::<Route>(&["1", "2", "--link", "5"]),
+                format!("unable to use --link: no such option: LINK is a word of {both}"),
+            ),
+        ] {
+            assert_eq!(why, expected);
+        }
+    }
+
+    #[test]
+    fn the_habits_of_netcat_get_a_hint() {
+        for (words, why) in [
+            (
+                &["-l", "8080"][..],
+                "-l: no such option: the first word is where to listen",
+            ),
+            (
+                &["-lp", "8080"],
+                "-l: no such option: the first word is where to listen",
+            ),
+            (
+                &["-p", "8080"],
+                "-p: no such option: the port is part of the word, as in 8080 or srv:80",
+            ),
+            (
+                &["-k"],
+                "-k: no such option: clients are served until the end, unless --once is given",
+            ),
+            (
+                &["-e", "/bin/sh"],
+                "-e: no such option: no program is run: expected an address",
+            ),
+            (
+                &["-u", "1", "2"],
+                "-u: no such option: udp is not relayed: expected tcp or a unix stream socket",
+            ),
+            (
+                &["-w", "5"],
+                "-w: no such option: expected --connect-timeout or --idle-timeout",
+            ),
+        ] {
+            assert_eq!(refused_by::<Route>(words), format!("unable to use {why}"));
+        }
+        assert_eq!(
+            refused_by::<Outside>(&["-w", "5"]),
+            "unable to use -w: no such option: expected --idle-timeout"
+        );
+        assert_eq!(
+            refused_by::<Inside>(&["-l", "5"]),
+            "unable to use -l: no such option: this tool dials, listen-listen listens"
+        );
+    }
+
+    #[test]
     fn each_usage_error_is_one_sentence_of_ours() {
         for (words, why) in [
             (&[][..], "too few words: CLIENTS and LINK missing"),
-            (&["1"], "too few words: CLIENTS missing"),
+            (&["1"], "too few words: LINK missing"),
             (&["1", "2", "--foo"], "unable to use --foo: no such option"),
             (&["1", "2", "-z"], "unable to use -z: no such option"),
             (
                 &["1", "2", "--quit"],
-                "unable to use --quit: no such option: expected --quiet",
+                "unable to use --quit: no such option: did you mean --quiet",
             ),
             (
                 &["1", "2", "--log-format"],
-                "unable to use --log-format: it has a value",
+                "unable to use --log-format: it needs a value: write --log-format FORMAT",
             ),
             (
                 &["1", "2", "--log-format="],
-                "unable to use --log-format: it has a value",
+                "unable to use --log-format: it needs a value: write --log-format FORMAT",
             ),
             (
                 &["1", "2", "--log-format", "xml"],
@@ -493,7 +792,35 @@ mod tests {
             ),
             (
                 &["1", "2", "--once=yes"],
-                "unable to use --once yes: it has no value",
+                "unable to use --once=yes: it takes no value",
+            ),
+            (
+                &["1", "2", "--verbose=1"],
+                "unable to use --verbose=1: it takes no value",
+            ),
+            (
+                &["1", "2", "-v=1"],
+                "unable to use = behind a short option: it takes no value",
+            ),
+            (
+                &["1", "2", "--expire"],
+                "unable to use --expire: it needs a value: write --expire TIME",
+            ),
+            (
+                &["1", "2", "--max-sessions", "-5"],
+                "unable to use --max-sessions -5: expected a number from 1 to 1000000",
+            ),
+            (
+                &["1", "2", "--expire", "-5s"],
+                "unable to use --expire -5s: expected a time as in 500ms, 30s, 5m or 2h",
+            ),
+            (
+                &["1", "2", "--connect-time", "5s"],
+                "unable to use --connect-time: no such option: did you mean --connect-timeout",
+            ),
+            (
+                &["1", "2", "--timeout", "5s"],
+                "unable to use --timeout: no such option",
             ),
             (
                 &["1", "2", "--once", "--once"],

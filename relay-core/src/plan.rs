@@ -684,10 +684,7 @@ mod tests {
                     "unable to use fd:0,{fd}: this is a listening socket: expected a connection"
                 ),
             ),
-            (
-                "80 a:80 :80 b:80",
-                "unable to listen on :80: it is there twice",
-            ),
+            ("80 a:80 :80 b:80", "unable to listen on :80: given twice"),
             (
                 "- a:80 80 b:80",
                 "unable to use - beside other clients: it is connected, and the one session there is",
@@ -723,7 +720,7 @@ mod tests {
         let fd = listener.as_raw_fd();
         for (line, why) in [
             ("8000 web=8001", "unable to use web=8001: LINK has no name"),
-            ("8000 8000", "unable to listen on 8000: it is there twice"),
+            ("8000 8000", "unable to listen on 8000: given twice"),
             (
                 "8000 8001 --wait-timeout 25s",
                 "unable to use a --wait-timeout of 25s: expected more than 2.5 heartbeats of 10s",

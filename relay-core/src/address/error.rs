@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::SERVICE_NAME_BYTES_MAX;
-use super::parse::{UNIX_NAME_BYTES_MAX, is_digits};
+use super::parse::{UNIX_NAME_BYTES_MAX, is_digits, is_host};
 
 /// Why a word is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,18 +25,17 @@ impl AddressError {
     /// The same error in the light of the word that follows: in `srv 80` the host is not wrong, it stands apart.
     #[must_use]
     pub fn followed_by(self, next: Option<&str>) -> Self {
-        match (self.fault, next) {
-            (AddressFault::NoPort, Some(port)) if is_digits(port) => {
-                let fault = AddressFault::PortApart(format!("{}:{port}", self.word));
-                Self {
-                    word: self.word,
-                    fault,
-                }
-            }
-            (fault, _) => Self {
+        let lacks_port = matches!(
+            self.fault,
+            AddressFault::NoPort | AddressFault::PortMissing(_) | AddressFault::BracketsBroken
+        );
+        let host = self.word.strip_suffix(':').unwrap_or(&self.word);
+        match next {
+            Some(port) if lacks_port && is_digits(port) && is_host(host) => Self {
+                fault: AddressFault::PortApart(format!("{host}:{port}")),
                 word: self.word,
-                fault,
             },
+            _ => self,
         }
     }
 }
@@ -50,12 +49,24 @@ pub enum AddressFault {
     UnknownForm,
     /// A host, or something like it, alone.
     NoPort,
+    /// A host and a colon, and nothing behind it. The word.
+    PortMissing(String),
     /// Host and port are two words, as netcat has them. What to write instead.
     PortApart(String),
     /// `NAME=` with something that is no name, or where none may be.
     NameMalformed,
     /// A form of socat's. What to write instead.
     Socat(String),
+    /// socat's options behind a comma. What to write instead.
+    SocatOptions(String),
+    /// Something of socat's that is not relayed. Why not.
+    NotRelayed(&'static str),
+    /// One of stdin, stdout and stderr by its name.
+    StdioHalf,
+    /// A URL. What to write instead.
+    Url(String),
+    /// Ports with commas between them.
+    PortsJoined,
     /// A port that is no number.
     PortNotNumber(String),
     /// A port above 65535.
@@ -66,6 +77,8 @@ pub enum AddressFault {
     BindPortZero,
     /// A range that starts at port 0.
     RangeFromZero,
+    /// A range that lacks its first or its last port.
+    RangeHalf,
     /// A range whose last port is below its first. What to write instead.
     RangeDescends(String),
     /// A host that ends in a number and is no IPv4 address.
@@ -84,6 +97,10 @@ pub enum AddressFault {
     BracketsNotIpv6(String),
     /// A zone that no network interface bears.
     NoInterface(String),
+    /// A link-local IPv6 address without the interface it is on. What to write instead.
+    ZoneMissing(String),
+    /// The name of a Unix socket without `unix:`. What to write instead.
+    UnixPrefixMissing(String),
     /// `unix:` alone.
     UnixEmpty,
     /// A Unix socket's name that does not fit into its address.
@@ -109,6 +126,9 @@ impl fmt::Display for AddressFault {
             Self::Empty => write!(f, "expected {FORMS}"),
             Self::UnknownForm => write!(f, "unknown form: expected {FORMS}"),
             Self::NoPort => write!(f, "no port: expected {FORMS}"),
+            Self::PortMissing(word) => {
+                write!(f, "the port is missing: write {word}PORT, as in {word}8080")
+            }
             Self::PortApart(write) => {
                 write!(f, "no port: host and port are one word: write {write}")
             }
@@ -117,6 +137,18 @@ impl fmt::Display for AddressFault {
                 "NAME= is 1 to {SERVICE_NAME_BYTES_MAX} of a-z, 0-9 and -, and there is one at most"
             ),
             Self::Socat(write) => write!(f, "this is socat's spelling: write {write}"),
+            Self::SocatOptions(write) => {
+                write!(f, "socat's options are not used here: write {write}")
+            }
+            Self::NotRelayed(why) => {
+                write!(f, "{why}: expected a tcp or unix stream socket")
+            }
+            Self::StdioHalf => write!(f, "half a connection: write - for stdin and stdout"),
+            Self::Url(write) => write!(f, "a url is no address: write {write}"),
+            Self::PortsJoined => write!(
+                f,
+                "several ports in one word: expected one, or a range as in 2000-2007"
+            ),
             Self::PortNotNumber(port) => write!(
                 f,
                 "port {port} is not a number: expected 1 to 65535, or a range"
@@ -125,6 +157,7 @@ impl fmt::Display for AddressFault {
             Self::PortZero => write!(f, "port 0 cannot be dialled: expected 1 to 65535"),
             Self::BindPortZero => write!(f, "port 0 is no port: expected 1 to 65535"),
             Self::RangeFromZero => write!(f, "a range cannot start at port 0: expected 1 to 65535"),
+            Self::RangeHalf => write!(f, "half a range: expected both ports, as in 2000-2007"),
             Self::RangeDescends(write) => write!(f, "the range descends: write {write}"),
             Self::HostNumeric(host) => write!(
                 f,
@@ -147,6 +180,10 @@ impl fmt::Display for AddressFault {
                 write!(f, "{host} is no ipv6 address: brackets are for those")
             }
             Self::NoInterface(zone) => write!(f, "no network interface {zone}"),
+            Self::ZoneMissing(write) => write!(f, "a zone is missing: write {write}"),
+            Self::UnixPrefixMissing(write) => {
+                write!(f, "a unix socket is unix:PATH: write {write}")
+            }
             Self::UnixEmpty => write!(f, "no name: expected unix:PATH or unix:@NAME"),
             Self::UnixTooLong => write!(
                 f,

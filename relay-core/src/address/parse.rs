@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use nix::net::if_::if_nametoindex;
 
+use super::foreign::{explain_foreign, explain_unix_options};
 use super::{
     AddressError, AddressFault, BindAddress, ListenAt, ListenHost, ListenPoint, ServiceName,
     Target, TargetAt, TargetHost, UnixName,
@@ -91,19 +92,19 @@ pub fn parse_target(word: &str) -> Result<Vec<Target>, AddressError> {
 /// Reads the value of `--bind`: `ADDR`, `ADDR:PORT` or `:PORT`, with an IPv6 address in brackets.
 pub fn parse_bind(text: &str) -> Result<BindAddress, AddressFault> {
     if let Ok(ip) = text.parse::<Ipv6Addr>() {
-        return Err(AddressFault::BracketsMissing(format!("[{ip}]")));
+        return Err(AddressFault::BracketsMissing(in_brackets(&ip.to_string())));
     }
-    let (host, port) = if text.starts_with('[') {
+    let (host, behind) = if text.starts_with('[') {
         text.split_at(text.find(']').ok_or(AddressFault::BracketsBroken)? + 1)
     } else {
         text.split_at(text.find(':').unwrap_or(text.len()))
     };
-    let port = match port.strip_prefix(':').map(parse_port).transpose()? {
+    let port = match behind.strip_prefix(':').map(parse_port).transpose()? {
         Some(0) => return Err(AddressFault::BindPortZero),
-        None if !port.is_empty() => return Err(AddressFault::BracketsBroken),
+        None if !behind.is_empty() => return Err(AddressFault::BracketsBroken),
         port => port,
     };
-    match parse_host(host) {
+    match parse_host(host, behind) {
         Ok(HostWord::Empty) if port.is_some() => Ok(BindAddress {
             ip: None,
             zone: 0,
@@ -114,7 +115,11 @@ pub fn parse_bind(text: &str) -> Result<BindAddress, AddressFault> {
             zone,
             port,
         }),
-        Err(fault @ (AddressFault::NoInterface(_) | AddressFault::BracketsBroken)) => Err(fault),
+        Err(
+            fault @ (AddressFault::NoInterface(_)
+            | AddressFault::ZoneMissing(_)
+            | AddressFault::BracketsBroken),
+        ) => Err(fault),
         _ => Err(AddressFault::BindHost),
     }
 }
@@ -132,7 +137,7 @@ pub fn split_service(word: &str) -> (Option<ServiceName>, &str) {
 }
 
 /// A word by its form alone, before anyone asks whether it is to listen or to dial.
-enum Word<'a> {
+pub(super) enum Word<'a> {
     Stdio,
     Unix(UnixName),
     Fd {
@@ -147,14 +152,14 @@ enum Word<'a> {
     },
 }
 
-enum HostWord {
+pub(super) enum HostWord {
     Empty,
     Star,
     Ip(IpAddr, u32),
     Name(String),
 }
 
-fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
+pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
     if word.is_empty() {
         return Err(AddressFault::Empty);
     }
@@ -162,18 +167,21 @@ fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
         return Ok(Word::Stdio);
     }
     if let Some(name) = word.strip_prefix("unix:") {
-        return parse_unix(name).map(Word::Unix);
+        return match explain_unix_options(name) {
+            Some(fault) => Err(fault),
+            None => parse_unix(name).map(Word::Unix),
+        };
     }
     if let Some(descriptors) = word.strip_prefix("fd:") {
         return parse_descriptors(descriptors);
     }
-    if let Some(write) = translate_socat(word) {
-        return Err(AddressFault::Socat(write));
+    match explain_foreign(word) {
+        Some(fault) => Err(fault),
+        None => parse_tcp(word),
     }
-    parse_tcp(word)
 }
 
-fn parse_unix(name: &str) -> Result<UnixName, AddressFault> {
+pub(super) fn parse_unix(name: &str) -> Result<UnixName, AddressFault> {
     let (unix_name, bytes) = match name.strip_prefix('@') {
         Some(name) => (UnixName::Abstract(name.as_bytes().to_vec()), name.len()),
         None => (UnixName::Path(PathBuf::from(name)), name.len()),
@@ -197,32 +205,7 @@ fn parse_descriptors(text: &str) -> Result<Word<'_>, AddressFault> {
     })
 }
 
-/// What a word of socat's would be here, if it is one. A host may well be called `tcp`, so that `tcp:80` is not.
-fn translate_socat(word: &str) -> Option<String> {
-    if word.eq_ignore_ascii_case("stdio") {
-        return Some("-".to_owned());
-    }
-    let (keyword, rest) = word.split_once(':')?;
-    let address = rest.split(',').next().unwrap_or(rest);
-    match keyword.to_ascii_lowercase().as_str() {
-        "tcp" | "tcp4" | "tcp6" if !rest.contains(':') => None,
-        "tcp" | "tcp4" | "tcp6" | "tcp-connect" | "tcp4-connect" | "tcp6-connect" => {
-            Some(address.to_owned())
-        }
-        "tcp-l" | "tcp4-l" | "tcp6-l" | "tcp-listen" | "tcp4-listen" | "tcp6-listen" => {
-            Some(address.to_owned())
-        }
-        "unix-l" | "unix-listen" | "unix-connect" | "unix-client" => {
-            Some(format!("unix:{address}"))
-        }
-        "abstract-listen" | "abstract-connect" | "abstract-client" => {
-            Some(format!("unix:@{address}"))
-        }
-        _ => None,
-    }
-}
-
-fn parse_tcp(word: &str) -> Result<Word<'_>, AddressFault> {
+pub(super) fn parse_tcp(word: &str) -> Result<Word<'_>, AddressFault> {
     if word
         .split_once('=')
         .is_some_and(|(name, _)| !name.contains([':', '[']))
@@ -241,6 +224,7 @@ fn parse_tcp(word: &str) -> Result<Word<'_>, AddressFault> {
                 ports: parse_ports(word)?,
             })
         }
+        None if is_half_range(word) => Err(AddressFault::RangeHalf),
         None => Err(AddressFault::NoPort),
         Some(colon) if word[..colon].contains(':') => Err(explain_colons(word, colon)),
         Some(colon) => parse_host_and_ports(word, colon),
@@ -248,7 +232,11 @@ fn parse_tcp(word: &str) -> Result<Word<'_>, AddressFault> {
 }
 
 fn parse_host_and_ports(word: &str, colon: usize) -> Result<Word<'_>, AddressFault> {
-    let host = parse_host(&word[..colon])?;
+    let (host, behind) = word.split_at(colon);
+    let host = parse_host(host, behind)?;
+    if behind == ":" {
+        return Err(AddressFault::PortMissing(word.to_owned()));
+    }
     Ok(Word::Tcp {
         host,
         before_port: &word[..=colon],
@@ -264,18 +252,36 @@ fn explain_colons(word: &str, last_colon: usize) -> AddressFault {
             .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
     };
     let (host, port) = (&word[..last_colon], &word[last_colon + 1..]);
-    if host == ":" && is_ports(port) {
+    // `::1` could be port 1 of every address, but it never is.
+    if host == ":" && is_ports(port) && port != "1" {
         AddressFault::BracketsMissing(format!("[::]:{port}"))
     } else if is_ipv6(host) && is_ports(port) {
-        AddressFault::BracketsMissing(format!("[{host}]:{port}"))
+        AddressFault::BracketsMissing(format!("{}:{port}", in_brackets(host)))
     } else if is_ipv6(word) {
-        AddressFault::BracketsMissing(format!("[{word}]:PORT"))
+        AddressFault::BracketsMissing(format!("{}:PORT", in_brackets(word)))
     } else {
         AddressFault::UnknownForm
     }
 }
 
-fn parse_host(host: &str) -> Result<HostWord, AddressFault> {
+/// An IPv6 address as it is to be written, with a zone where it means nothing without one.
+fn in_brackets(ip: &str) -> String {
+    match ip.parse::<Ipv6Addr>() {
+        Ok(bare) if bare.is_unicast_link_local() => format!("[{ip}%{ZONE_EXAMPLE}]"),
+        _ => format!("[{ip}]"),
+    }
+}
+
+/// Whether a text can stand in front of a port.
+pub(super) fn is_host(text: &str) -> bool {
+    matches!(
+        parse_host(text, ""),
+        Ok(HostWord::Ip(..) | HostWord::Name(_))
+    )
+}
+
+/// What is `behind` the host is known only to be repeated in a message.
+fn parse_host(host: &str, behind: &str) -> Result<HostWord, AddressFault> {
     if host.is_empty() {
         return Ok(HostWord::Empty);
     }
@@ -287,6 +293,7 @@ fn parse_host(host: &str) -> Result<HostWord, AddressFault> {
             inner
                 .strip_suffix(']')
                 .ok_or(AddressFault::BracketsBroken)?,
+            behind,
         );
     }
     if let Ok(ip) = host.parse::<Ipv4Addr>() {
@@ -301,7 +308,7 @@ fn parse_host(host: &str) -> Result<HostWord, AddressFault> {
     Ok(HostWord::Name(host.to_owned()))
 }
 
-fn parse_ipv6(inner: &str) -> Result<HostWord, AddressFault> {
+fn parse_ipv6(inner: &str, behind: &str) -> Result<HostWord, AddressFault> {
     let (ip, zone) = inner
         .split_once('%')
         .map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
@@ -317,6 +324,10 @@ fn parse_ipv6(inner: &str) -> Result<HostWord, AddressFault> {
             if_nametoindex(zone).map_err(|_| AddressFault::NoInterface(zone.to_owned()))?
         }
     };
+    if ip.is_unicast_link_local() && zone == 0 {
+        let write = format!("[{ip}%{ZONE_EXAMPLE}]{behind}");
+        return Err(AddressFault::ZoneMissing(write));
+    }
     match IpAddr::V6(ip).to_canonical() {
         ip @ IpAddr::V4(_) => Ok(HostWord::Ip(ip, 0)),
         ip @ IpAddr::V6(_) => Ok(HostWord::Ip(ip, zone)),
@@ -352,6 +363,9 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, AddressFault> {
         let port = parse_port(text)?;
         return Ok(port..=port);
     };
+    if is_half_range(text) {
+        return Err(AddressFault::RangeHalf);
+    }
     if !is_ports(text) {
         return Err(AddressFault::PortNotNumber(text.to_owned()));
     }
@@ -374,9 +388,17 @@ fn parse_port(text: &str) -> Result<u16, AddressFault> {
 }
 
 /// Whether a text is `PORT` or `PORT-PORT` by its form.
-fn is_ports(text: &str) -> bool {
+pub(super) fn is_ports(text: &str) -> bool {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     is_digits(first) && is_digits(last)
+}
+
+/// Whether a text is a range that lacks its first or its last port.
+fn is_half_range(text: &str) -> bool {
+    match text.split_once('-') {
+        Some(("", port)) | Some((port, "")) => is_digits(port),
+        _ => false,
+    }
 }
 
 pub(super) fn is_digits(text: &str) -> bool {
@@ -391,6 +413,9 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// RFC 1035 §2.3.4.
 const LABEL_BYTES_MAX: usize = 63;
+
+/// The interface that a message takes for an example.
+const ZONE_EXAMPLE: &str = "eth0";
 
 #[cfg(test)]
 mod tests {
@@ -464,6 +489,15 @@ mod tests {
             ("Localhost:8000", tcp(TargetHost::Localhost, 8000)),
             ("srv:00080", tcp(TargetHost::Name("srv".to_owned()), 80)),
             ("tcp:80", tcp(TargetHost::Name("tcp".to_owned()), 80)),
+            ("exec:80", tcp(TargetHost::Name("exec".to_owned()), 80)),
+            (
+                "ssl-server:80",
+                tcp(TargetHost::Name("ssl-server".to_owned()), 80),
+            ),
+            (
+                "unix:/run/a,b",
+                TargetAt::Unix(UnixName::Path(PathBuf::from("/run/a,b"))),
+            ),
             (
                 "3com.com:80",
                 tcp(TargetHost::Name("3com.com".to_owned()), 80),
@@ -542,6 +576,14 @@ mod tests {
             bind("::1"),
             Err(AddressFault::BracketsMissing("[::1]".to_owned()))
         );
+        assert_eq!(
+            bind("fe80::1"),
+            Err(AddressFault::BracketsMissing("[fe80::1%eth0]".to_owned()))
+        );
+        assert_eq!(
+            bind("[fe80::1]:20"),
+            Err(AddressFault::ZoneMissing("[fe80::1%eth0]:20".to_owned()))
+        );
         assert_eq!(bind(":0"), Err(AddressFault::BindPortZero));
         assert_eq!(bind("[::1]20"), Err(AddressFault::BracketsBroken));
         assert_eq!(bind("[::1"), Err(AddressFault::BracketsBroken));
@@ -560,7 +602,12 @@ mod tests {
             ),
             (
                 "srv:",
-                "no port: expected PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -",
+                "the port is missing: write srv:PORT, as in srv:8080",
+            ),
+            (":", "the port is missing: write :PORT, as in :8080"),
+            (
+                "[::1]:",
+                "the port is missing: write [::1]:PORT, as in [::1]:8080",
             ),
             (
                 "systemd",
@@ -584,7 +631,15 @@ mod tests {
             ),
             (
                 "srv:80-",
-                "port 80- is not a number: expected 1 to 65535, or a range",
+                "half a range: expected both ports, as in 2000-2007",
+            ),
+            (
+                "srv:-80",
+                "half a range: expected both ports, as in 2000-2007",
+            ),
+            (
+                "2000-",
+                "half a range: expected both ports, as in 2000-2007",
             ),
             (
                 "srv:1-2-3",
@@ -630,6 +685,27 @@ mod tests {
                 "an ipv6 address stands in brackets: write [::1]:80",
             ),
             ("::80", "an ipv6 address stands in brackets: write [::]:80"),
+            ("::", "an ipv6 address stands in brackets: write [::]:PORT"),
+            (
+                "::1",
+                "an ipv6 address stands in brackets: write [::1]:PORT",
+            ),
+            (
+                "fe80::1",
+                "an ipv6 address stands in brackets: write [fe80::1%eth0]:PORT",
+            ),
+            (
+                "fe80::1:80",
+                "an ipv6 address stands in brackets: write [fe80::1%eth0]:80",
+            ),
+            (
+                "[fe80::1]:8080",
+                "a zone is missing: write [fe80::1%eth0]:8080",
+            ),
+            (
+                "[fe80::1%0]:8080",
+                "a zone is missing: write [fe80::1%eth0]:8080",
+            ),
             (
                 "fe80::1%eth0",
                 "an ipv6 address stands in brackets: write [fe80::1%eth0]:PORT",
@@ -671,6 +747,75 @@ mod tests {
                 "this is socat's spelling: write unix:/run/x",
             ),
             ("STDIO", "this is socat's spelling: write -"),
+            ("tcp6:::1:80", "this is socat's spelling: write [::1]:80"),
+            ("UNIX:/run/x", "this is socat's spelling: write unix:/run/x"),
+            (
+                "tcp:srv:http",
+                "port http is not a number: expected 1 to 65535, or a range",
+            ),
+            ("tcp://srv:80", "a url is no address: write srv:80"),
+            ("tcp://srv", "a url is no address: write srv:PORT"),
+            ("http://srv:80/", "a url is no address: write srv:80"),
+            ("https://srv/", "a url is no address: write srv:443"),
+            (
+                "https://me:secret@[::1]/x?y=z",
+                "a url is no address: write [::1]:443",
+            ),
+            ("file:///x", "a url is no address: write HOST:PORT"),
+            (
+                "udp://srv:53",
+                "udp is not relayed: expected a tcp or unix stream socket",
+            ),
+            (
+                "udp-l:8080",
+                "udp is not relayed: expected a tcp or unix stream socket",
+            ),
+            (
+                "UDP4-RECVFROM:53,fork",
+                "udp is not relayed: expected a tcp or unix stream socket",
+            ),
+            (
+                "udp:srv:53",
+                "udp is not relayed: expected a tcp or unix stream socket",
+            ),
+            (
+                "exec:date",
+                "a program is no address: expected a tcp or unix stream socket",
+            ),
+            (
+                "SYSTEM:echo hello, world",
+                "a program is no address: expected a tcp or unix stream socket",
+            ),
+            (
+                "openssl:srv:443,verify=0",
+                "tls is not spoken here: expected a tcp or unix stream socket",
+            ),
+            (
+                "openssl-listen:443",
+                "tls is not spoken here: expected a tcp or unix stream socket",
+            ),
+            (
+                "open:/tmp/x",
+                "a file is no address: expected a tcp or unix stream socket",
+            ),
+            ("STDIN", "half a connection: write - for stdin and stdout"),
+            ("stdin", "half a connection: write - for stdin and stdout"),
+            ("8080,fork", "socat's options are not used here: write 8080"),
+            (
+                "srv:80,bind=192.0.2.7",
+                "socat's options are not used here: write srv:80",
+            ),
+            (
+                "unix:/tmp/x,fork,mode=600",
+                "socat's options are not used here: write unix:/tmp/x",
+            ),
+            (
+                "8080,8081",
+                "several ports in one word: expected one, or a range as in 2000-2007",
+            ),
+            ("/tmp/x", "a unix socket is unix:PATH: write unix:/tmp/x"),
+            ("./x=y", "a unix socket is unix:PATH: write unix:./x=y"),
+            ("@x", "a unix socket is unix:PATH: write unix:@x"),
         ] {
             let expected = format!("unable to use address {word}: {why}");
             assert_eq!(parse_listen(word).unwrap_err().to_string(), expected);
@@ -706,6 +851,30 @@ mod tests {
             error.clone().followed_by(Some("80")).to_string(),
             "unable to use address srv: no port: host and port are one word: write srv:80"
         );
+        for (word, why) in [
+            ("http", "no port: host and port are one word: write http:80"),
+            ("srv:", "no port: host and port are one word: write srv:80"),
+            (
+                "[::1]",
+                "no port: host and port are one word: write [::1]:80",
+            ),
+            (":", "the port is missing: write :PORT, as in :8080"),
+            (
+                "::1",
+                "an ipv6 address stands in brackets: write [::1]:PORT",
+            ),
+            (
+                "2000-",
+                "half a range: expected both ports, as in 2000-2007",
+            ),
+            (
+                "a_b+c",
+                "no port: expected PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -",
+            ),
+        ] {
+            let error = parse_target(word).unwrap_err().followed_by(Some("80"));
+            assert_eq!(error.fault.to_string(), why, "{word}");
+        }
         assert_eq!(error.clone().followed_by(Some("other:80")), error);
         assert_eq!(error.clone().followed_by(None), error);
     }
@@ -751,8 +920,10 @@ mod tests {
             Just(":PORT".to_owned()),
             r"[a-z][a-z0-9_-]{0,20}(\.[a-z]{2,5}){0,2}:PORT",
             any::<Ipv4Addr>().prop_map(|ip| format!("{ip}:PORT")),
-            any::<Ipv6Addr>().prop_map(|ip| format!("[{ip}]:PORT")),
-            (any::<Ipv6Addr>(), any::<u32>()).prop_map(|(ip, zone)| format!("[{ip}%{zone}]:PORT")),
+            any::<Ipv6Addr>()
+                .prop_filter("needs no zone", |ip| !ip.is_unicast_link_local())
+                .prop_map(|ip| format!("[{ip}]:PORT")),
+            (any::<Ipv6Addr>(), 1..=u32::MAX).prop_map(|(ip, zone)| format!("[{ip}%{zone}]:PORT")),
             r"unix:@?[a-zA-Z0-9/._=:-]{1,107}".prop_filter("fits", |word| word.len() <= 112),
             Just("-".to_owned()),
             (0..RawFd::MAX).prop_map(|fd| format!("fd:{fd}")),

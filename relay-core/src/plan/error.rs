@@ -58,7 +58,7 @@ pub enum PlanError {
     StdioListens,
     /// Another word for a connection, where there is a listening socket.
     DescriptorListens(String),
-    /// A port to listen on that is there twice.
+    /// A port to listen on that is given twice.
     PointTwice(String),
     /// A client that is already connected, with other clients beside it.
     ConnectedAmongClients(String),
@@ -152,7 +152,7 @@ impl fmt::Display for PlanError {
                     "unable to use {word}: this is a listening socket: expected a connection"
                 )
             }
-            Self::PointTwice(word) => write!(f, "unable to listen on {word}: it is there twice"),
+            Self::PointTwice(word) => write!(f, "unable to listen on {word}: given twice"),
             Self::ConnectedAmongClients(word) => {
                 write!(
                     f,
