@@ -24,6 +24,11 @@ impl Counters {
     }
 }
 
+/// The number called `name` in the status line of `node`, such as `idle`.
+pub fn number_of(node: &Running, name: &str) -> u64 {
+    number(&status(node), &format!("{name}="))
+}
+
 /// Asks `node` for its status line, and returns it.
 fn status(node: &Running) -> String {
     let seen = node.stderr.count(MARK);

@@ -53,6 +53,13 @@ impl End {
         (&self.socket).write_all(bytes)
     }
 
+    /// Sends one byte as urgent data (MSG_OOB).
+    #[track_caller]
+    pub fn send_urgent(&self, byte: u8) {
+        let sent = self.socket.send_out_of_band(&[byte]);
+        sent.unwrap_or_else(|error| panic!("unable to send an urgent byte: {error}"));
+    }
+
     /// Sends what fits until nothing has fitted for `pause`, and returns how many bytes that were.
     pub fn send_until_stalled(&self, chunk: &[u8], pause: Duration) -> usize {
         self.socket

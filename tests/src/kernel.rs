@@ -1,8 +1,10 @@
 //! What the kernel counts: the memory, descriptors and wakeups of a process, the sockets of the network.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::patience::{A_WHILE, eventually, let_pass};
 
@@ -116,6 +118,50 @@ pub fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd"))
         .expect("the process runs")
         .count()
+}
+
+/// How many sockets a process has open. (Other descriptors come and go: a process that is just ready may still hold the
+/// /dev/null that it has put in the place of stdout.)
+pub fn sockets(pid: Pid) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+/// How many of a process's descriptors are ends of pipes; a pipe that it keeps for itself has two.
+pub fn pipe_ends(pid: Pid) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
+    // One that is closed meanwhile is none.
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| is_pipe(target)).count()
+}
+
+/// How long a process has computed so far, in user space and in the kernel.
+pub fn cpu_time(pid: Pid) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // The name of the program, in parentheses, may hold blanks. See proc(5): utime is field 14, stime field 15.
+    let (_, behind_name) = stat.rsplit_once(") ").expect("a name is there");
+    let ticks = behind_name.split(' ').skip(11).take(2);
+    let ticks: u32 = ticks
+        .map(|ticks| ticks.parse::<u32>().expect("ticks are a number"))
+        .sum();
+    let per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+    Duration::from_secs(1) * ticks / per_second.map_or(100, |ticks| ticks as u32)
+}
+
+/// Fails if a process that has hardly anything to do keeps a processor busy.
+#[track_caller]
+pub fn expect_little_work(pid: Pid) {
+    let before = cpu_time(pid);
+    let_pass(A_WHILE);
+    let worked = cpu_time(pid) - before;
+    assert!(worked < A_WHILE / 4, "it computed for {worked:?}");
+}
+
+fn is_pipe(target: &Path) -> bool {
+    target.to_string_lossy().starts_with("pipe:")
 }
 
 fn status_number(pid: Pid, field: &str) -> usize {

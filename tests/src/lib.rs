@@ -23,7 +23,8 @@
 //! | sockets that say what they see: bytes, end of file, reset, silence | [`end`], [`server`], [`service`], [`port`] |
 //! | a test that runs through every topology, by splicing and by copying | [`session_tests!`], [`plan`] |
 //! | programs of others | [`peer`], [`needs!`] |
-//! | a network of its own, with a firewall | [`network_tests!`], [`mod@network`] |
+//! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
+//! | a peer that speaks the link protocol badly | [`wire`] |
 //! | what the kernel counts | [`kernel`] |
 //! | bytes to send, files to write, a terminal to type at | [`data`], [`scratch`], [`terminal`] |
 //! | waiting without sleeping | [`patience`] |
@@ -43,6 +44,7 @@ pub mod golden;
 pub mod kernel;
 pub mod launch;
 pub mod manual;
+pub mod name_server;
 pub mod network;
 pub mod node;
 pub mod page;
@@ -59,6 +61,7 @@ pub mod service;
 mod session_tests;
 pub mod terminal;
 pub mod transcript;
+pub mod wire;
 pub mod workspace;
 
 pub use end::End;

@@ -7,6 +7,7 @@
 use std::env;
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
@@ -75,13 +76,9 @@ pub struct Hosts(NamedTempFile);
 impl Hosts {
     /// Replaces hosts(5) by `text`.
     pub fn new(text: &str) -> Hosts {
-        let file = NamedTempFile::new().expect("a temporary file can be had");
-        let hosts = Hosts(file);
+        let hosts = Hosts(temporary_file());
         hosts.replace(text);
-        run_tool(&format!(
-            "mount --bind {} /etc/hosts",
-            hosts.0.path().display()
-        ));
+        put_in_place(&hosts.0, Path::new("/etc/hosts"));
         hosts
     }
 
@@ -89,6 +86,19 @@ impl Hosts {
     pub fn replace(&self, text: &str) {
         fs::write(self.0.path(), text).expect("a temporary file can be written");
     }
+}
+
+/// Makes a temporary file what `place` is, in this network's mounts only.
+pub(crate) fn put_in_place(file: &NamedTempFile, place: &Path) {
+    run_tool(&format!(
+        "mount --bind {} {}",
+        file.path().display(),
+        place.display()
+    ));
+}
+
+pub(crate) fn temporary_file() -> NamedTempFile {
+    NamedTempFile::new().expect("a temporary file can be had")
 }
 
 fn can_be_made() -> bool {

@@ -54,6 +54,13 @@ impl Server {
         }
     }
 
+    /// Makes the kernel keep few connections that are not accepted yet: `backlog` and one more.
+    pub fn keep_few_waiting(&self, backlog: i32) {
+        self.listener
+            .listen(backlog)
+            .expect("a socket that listens can listen anew");
+    }
+
     /// Sees nobody come for `time`.
     #[track_caller]
     pub fn expect_nobody(&self, time: Duration) {

@@ -42,12 +42,13 @@ impl Service {
     }
 
     /// Does `serve` for each session of `server`.
-    pub fn on(server: Server, serve: impl Fn(End) + Copy + Send + 'static) -> Service {
+    pub fn on(server: Server, serve: impl Fn(End) + Clone + Send + 'static) -> Service {
         let (listener, word) = server.into_parts();
         let listener = Arc::new(listener);
         let accepting = Arc::clone(&listener);
         thread::spawn(move || {
             while let Ok((socket, _)) = accepting.accept() {
+                let serve = serve.clone();
                 thread::spawn(move || serve(End::from(socket)));
             }
         });

@@ -39,7 +39,7 @@ fn sessions_that_have_ended_leave_no_descriptors(plan: Plan) {
         route
             .nodes()
             .iter()
-            .map(|node| kernel::descriptors(node.pid()))
+            .map(|node| kernel::sockets(node.pid()))
             .collect::<Vec<_>>()
     };
     let before = count();

@@ -2,6 +2,8 @@
 //! them is taken.
 
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 
 use relay_tests::data::assert_same;
@@ -111,6 +113,49 @@ fn a_unix_socket_that_is_in_use_is_not_replaced() {
     let first = Node::start(&line);
     assert_eq!(Launch::new(&line).run().code, 111);
     assert_same(&first.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_replaced() {
+    let scratch = Scratch::new();
+    let file = scratch.write("precious", b"bytes");
+    for line in [
+        format!("tcpfwd unix:{} 80", file.display()),
+        format!("listen-listen 127.0.0.1:0 unix:{}", file.display()),
+    ] {
+        let outcome = Launch::new(&line).run();
+        assert_eq!(outcome.code, 111, "{}", outcome.stderr);
+        assert_eq!(fs::read(&file).unwrap(), b"bytes");
+    }
+}
+
+#[test]
+fn a_socket_file_that_took_the_place_of_ours_is_not_removed() {
+    let scratch = Scratch::new();
+    let (socket, aside) = (scratch.file("clients"), scratch.file("aside"));
+    let service = Service::greeting("hello");
+    let line = format!("tcpfwd unix:{} {service}", socket.display());
+    let mut first = Node::start(&line);
+    fs::rename(&socket, aside).unwrap();
+    let second = Node::start(&line);
+    first.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(first.exit_code(), 0);
+    assert_same(&second.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn an_inherited_listener_may_have_any_number() {
+    let service = Service::greeting("hello");
+    for tool in ["tcpfwd fd:3", "tcpfwd fd:7"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (_, number) = tool.split_once(':').unwrap();
+        let _tcpfwd = Launch::shell(&format!("exec {tool} $1 {number}<&0 </dev/null"))
+            .word(service.to_string())
+            .stdin(OwnedFd::from(listener))
+            .spawn();
+        assert_same(&End::dial(&address).receive_to_eof(), b"hello");
+    }
 }
 
 #[test]

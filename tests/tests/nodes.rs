@@ -1,10 +1,10 @@
 //! The two nodes and each other: either may start first, go away, be killed and come back.
 
 use nix::sys::signal::Signal;
-use relay_tests::data::assert_same;
+use relay_tests::data::{MIB, assert_prefix, assert_same, noise};
 use relay_tests::patience::A_WHILE;
 use relay_tests::plan::{Route, Topology};
-use relay_tests::{End, Node, Plan, ReservedPort, Server, Service, eventually, node};
+use relay_tests::{End, Node, Plan, ReservedPort, Server, Service, eventually, kernel, node};
 
 #[test]
 fn the_inside_node_may_be_started_first() {
@@ -98,6 +98,37 @@ fn a_refused_server_does_not_cost_the_link() {
     let client = outside.dial();
     client.send(b"hello");
     server.accept().expect(b"hello");
+}
+
+#[test]
+fn uploads_that_are_reset_while_the_server_stalls_do_not_cost_the_links() {
+    reset_uploads_while_the_server_stalls("");
+}
+
+#[test]
+fn uploads_that_are_reset_while_the_server_stalls_do_not_cost_the_links_by_copying() {
+    reset_uploads_while_the_server_stalls("--no-splice");
+}
+
+// What a link could not send of one session must not stand in the way of those that come after it.
+fn reset_uploads_while_the_server_stalls(options: &str) {
+    let server = Server::start();
+    let route = Plan::through(Topology::BothNodes).with(options).to(&server);
+    let chunk = noise(1, MIB);
+    for _ in 0..3 {
+        let client = route.dial();
+        let served = server.accept();
+        let sent = client.send_until_stalled(&chunk, A_WHILE);
+        client.reset();
+        let upload: Vec<u8> = chunk.iter().copied().cycle().take(sent).collect();
+        assert_prefix(&served.receive_to_reset(), &upload);
+    }
+    let client = route.dial();
+    client.send(b"hello");
+    server.accept().expect(b"hello");
+    for node in route.nodes() {
+        kernel::expect_little_work(node.pid());
+    }
 }
 
 /// A session through both nodes, on which a byte has passed: until then a client may be given another link.

@@ -1,5 +1,8 @@
 //! One session and out: `--once`, `--expire`, and the exit statuses that tell how it went.
 
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 use relay_tests::data::assert_same;
 use relay_tests::kernel::wait_until_closed;
 use relay_tests::{End, Launch, Node, ReservedPort, Server, Service, node};
@@ -139,6 +142,92 @@ fn a_momentary_route_lets_its_sessions_finish() {
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 
+// Nothing comes on an idle link before the next heartbeat: the end must not wait for that.
+#[test]
+fn a_momentary_outside_node_is_done_though_a_link_is_idle() {
+    let service = Service::greeting("hello");
+    let mut outside =
+        node!("listen-listen --expire 1s {SELDOM} --wait-timeout 60s 127.0.0.1:0 127.0.0.1:0");
+    let link = outside.link();
+    let _inside = node!("connect-connect {SELDOM} {link} {service}");
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+    expect_done_promptly(&mut outside);
+}
+
+#[test]
+fn a_momentary_inside_node_is_done_though_a_link_is_idle() {
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen {SELDOM} --wait-timeout 60s 127.0.0.1:0 127.0.0.1:0");
+    let link = outside.link();
+    let mut inside = node!("connect-connect --expire 1s {SELDOM} {link} {service}");
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+    expect_done_promptly(&mut inside);
+}
+
+#[test]
+fn a_session_that_a_second_request_to_end_cuts_short_is_told_by_the_exit_status() {
+    let server = Server::start();
+    let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
+    expect_cut_short(&mut tcpfwd, &server);
+    let mut outside = node!("listen-listen --once 127.0.0.1:0 127.0.0.1:0");
+    let _inside = Node::inside(&outside, &server);
+    expect_cut_short(&mut outside, &server);
+}
+
+#[test]
+fn a_link_that_dies_after_its_session_is_no_failure() {
+    let server = Server::start();
+    let outside = Node::outside();
+    let mut inside = node!("connect-connect -v --once {} {server}", outside.link());
+    let client = outside.dial();
+    client.send(b"question");
+    client.shutdown_write();
+    let served = server.accept();
+    assert_same(&served.receive_to_eof(), b"question");
+    // The link is not given back any more, and then it is dead.
+    outside.signal(Signal::SIGSTOP);
+    drop(served);
+    inside.stderr.wait_for("session ");
+    outside.signal(Signal::SIGKILL);
+    assert_eq!(inside.exit_code(), 0);
+}
+
+// Nobody listens on ::1: that is no failure as long as 127.0.0.1 answers.
+#[test]
+fn one_address_of_localhost_is_enough_for_the_one_link() {
+    let server = Server::start();
+    let outside = Node::outside();
+    let (_, port) = outside.link().split_once(':').unwrap();
+    let mut inside = node!("connect-connect --once localhost:{port} {server}");
+    finish(outside.dial(), &server.accept());
+    assert_eq!(inside.exit_code(), 0);
+    let said = inside.stderr.text();
+    assert!(!said.contains("fatal"), "{said}");
+}
+
+/// Sends two requests to end to `node`, on which a session with `server` runs.
+fn expect_cut_short(node: &mut Node, server: &Server) {
+    let client = node.dial();
+    client.send(b"question");
+    let inside = server.accept();
+    inside.expect(b"question");
+    node.signal(Signal::SIGTERM);
+    // Two signals of a kind that are pending are one: the second is sent when the first was seen.
+    node.stderr.wait_for("a second signal");
+    node.signal(Signal::SIGTERM);
+    client.expect_reset();
+    inside.expect_reset();
+    assert_eq!(node.exit_code(), 111);
+}
+
+/// A momentary node ends after its second, with the half of one for a busy machine.
+fn expect_done_promptly(node: &mut Node) {
+    let since = Instant::now();
+    assert_eq!(node.exit_code(), 0);
+    let passed = since.elapsed();
+    assert!(passed < Duration::from_millis(1500), "after {passed:?}");
+}
+
 /// A whole session, with an end of file in each direction.
 fn finish(client: End, server: &End) {
     client.send(b"question");
@@ -155,3 +244,6 @@ fn expect_refused(address: &str) {
         "{address} still takes clients"
     );
 }
+
+/// A heart that beats more seldom than any test takes.
+const SELDOM: &str = "--heartbeat 20s";

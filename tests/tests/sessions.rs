@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::{End, Plan, Service, session_tests};
 
@@ -19,7 +20,9 @@ session_tests! {
         sessions_side_by_side_do_not_mix,
         a_small_session_beside_bulk_is_not_starved;
     ours:
-        no_message_waits_for_a_timer;
+        no_message_waits_for_a_timer,
+        an_urgent_byte_keeps_its_place_in_a_message,
+        an_urgent_byte_keeps_its_place_in_bulk;
 }
 
 fn bytes_go_both_ways(plan: Plan) {
@@ -163,6 +166,42 @@ fn no_message_waits_for_a_timer(plan: Plan) {
         // A busy machine is late now and then; a timer is late each time.
         let always_late = (0..5).all(|_| is_late(&message));
         assert!(!always_late, "a message of {} bytes waits", message.len());
+    }
+}
+
+fn an_urgent_byte_keeps_its_place_in_a_message(plan: Plan) {
+    let (client, server, route) = plan.session();
+    for (sender, receiver, next_to_it) in [
+        (&client, &server, route.outermost()),
+        (&server, &client, route.innermost()),
+    ] {
+        // It is in the middle of what is read at once.
+        next_to_it.signal(Signal::SIGSTOP);
+        sender.send(b"abc");
+        sender.send_urgent(b'd');
+        sender.send(b"efg");
+        next_to_it.signal(Signal::SIGCONT);
+        receiver.expect(b"abcdefg");
+        // It is the last for now.
+        sender.send_urgent(b'h');
+        receiver.expect(b"h");
+    }
+}
+
+fn an_urgent_byte_keeps_its_place_in_bulk(plan: Plan) {
+    let (client, server, _route) = plan.session();
+    let bulk = noise(1, 16 * MIB);
+    for (sender, receiver) in [(&client, &server), (&server, &client)] {
+        thread::scope(|both| {
+            both.spawn(|| {
+                sender.send(&bulk);
+                sender.send_urgent(b'!');
+                sender.send(&bulk[..MIB]);
+            });
+            receiver.expect(&bulk);
+            receiver.expect(b"!");
+            receiver.expect(&bulk[..MIB]);
+        });
     }
 }
 

@@ -1,11 +1,12 @@
 //! Bulk never enters user space, small messages are copied, and the counters say so.
 
 use std::thread;
+use std::time::Duration;
 
 use relay_tests::counters::Counters;
 use relay_tests::data::{MIB, assert_same, noise};
-use relay_tests::plan::Route;
-use relay_tests::{Plan, Service, session_tests};
+use relay_tests::plan::{Route, Topology};
+use relay_tests::{Plan, Server, Service, eventually, kernel, session_tests};
 
 session_tests! {
     ours:
@@ -58,6 +59,51 @@ fn small_messages_are_copied(plan: Plan) {
     }
 }
 
+#[test]
+fn uploads_that_are_reset_leave_no_pipes_and_bulk_is_spliced_as_before() {
+    leave_no_pipes(Topology::Tcpfwd);
+}
+
+#[test]
+fn uploads_that_are_reset_leave_no_pipes_in_the_nodes_and_bulk_is_spliced_as_before() {
+    leave_no_pipes(Topology::BothNodes);
+}
+
+fn leave_no_pipes(topology: Topology) {
+    let server = Server::start();
+    let route = Plan::through(topology).to(&server);
+    let chunk = noise(1, MIB);
+    for _ in 0..RESETS {
+        let client = route.dial();
+        let inside = server.accept();
+        client.send_until_stalled(&chunk, STALL);
+        client.reset();
+        inside.receive_to_reset();
+    }
+    eventually("the pipes are given back", || {
+        let mut nodes = route.nodes().iter();
+        nodes.all(|node| kernel::pipe_ends(node.pid()) <= PIPE_ENDS_MAX)
+    });
+    let spliced_before = counters(&route);
+    let client = route.dial();
+    let inside = server.accept();
+    let download = noise(2, 8 * MIB);
+    thread::scope(|both| {
+        both.spawn(|| {
+            inside.send(&download);
+            inside.shutdown_write();
+        });
+        assert_same(&client.receive_to_eof(), &download);
+    });
+    for (now, before) in counters(&route).iter().zip(&spliced_before) {
+        let spliced = now.spliced - before.spliced;
+        assert!(
+            spliced > 4 * MIB as u64,
+            "only {spliced} bytes were spliced"
+        );
+    }
+}
+
 fn counters(route: &Route) -> Vec<Counters> {
     route
         .nodes()
@@ -65,3 +111,11 @@ fn counters(route: &Route) -> Vec<Counters> {
         .map(|node| Counters::of(node))
         .collect()
 }
+
+const RESETS: usize = 10;
+
+/// How long nothing must be taken for an upload to count as stalled.
+const STALL: Duration = Duration::from_millis(50);
+
+/// A session that leaks leaves two. A node writes to two pipes of the test, and sessions in turn share a few.
+const PIPE_ENDS_MAX: usize = 12;

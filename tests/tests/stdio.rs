@@ -1,18 +1,22 @@
 //! `-` and `fd:`: the connection that is already there, whoever made it. A super-server, a pipeline, a file, a
 //! terminal.
 
-use std::io::Write;
+use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use std::process::Stdio;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
+use relay_tests::counters::{Counters, number_of};
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::peer::{self, Inetd, tcpserver};
 use relay_tests::scratch::Scratch;
 use relay_tests::terminal::Terminal;
 use relay_tests::{
-    End, Launch, Node, ReservedPort, Server, Service, eventually, needs, node, program,
+    End, Launch, Node, ReservedPort, Running, Server, Service, eventually, needs, node, program,
 };
 
 #[test]
@@ -131,9 +135,7 @@ fn much_goes_through_a_pipeline_with_a_slow_end() {
     let service = Service::echo();
     let message = noise(1, 4 * MIB);
     let line = format!("tcpfwd - {service} | {{ sleep 0.3; cat; }}");
-    let mut pipeline = Launch::shell(&line)
-        .stdin(std::process::Stdio::piped())
-        .spawn();
+    let mut pipeline = Launch::shell(&line).stdin(Stdio::piped()).spawn();
     let mut stdin = pipeline.take_stdin();
     thread::scope(|both| {
         both.spawn(|| {
@@ -154,6 +156,52 @@ fn a_pipeline_whose_next_stage_has_ended_is_told_by_the_exit_status() {
     // The pipe is not closed the moment `true` is started: what is written before that is lost without a sign.
     eventually("the server is told", || inside.try_send(b"answer").is_err());
     assert_eq!(pipeline.finish().stderr.lines().last(), Some("111"));
+}
+
+#[test]
+fn a_pipeline_whose_next_stage_has_ended_ends_though_its_standard_input_stays_open() {
+    let server = Server::start();
+    let (next_stage, stdout) = pipe().unwrap();
+    let mut tcpfwd = Launch::new(&format!("tcpfwd - {server}"))
+        .stdin(Stdio::piped())
+        .stdout(stdout)
+        .spawn();
+    let inside = server.accept();
+    inside.send(b"answer");
+    let mut answer = [0; 6];
+    (&next_stage).read_exact(&mut answer).unwrap();
+    assert_same(&answer, b"answer");
+    drop(next_stage);
+    inside.send(b"and more");
+    assert_eq!(tcpfwd.exit_code(), 111);
+    eventually("the server is told", || inside.try_send(b"?").is_err());
+}
+
+// A session's first frame and its last come together, and the next stage takes its time.
+#[test]
+fn a_whole_session_that_comes_at_once_waits_for_a_full_pipe() {
+    let outside = Node::outside();
+    let (next_stage, stdout) = pipe().unwrap();
+    fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let line = format!("connect-connect {} -", outside.link());
+    let mut inside = Launch::new(&line).stdout(stdout).spawn();
+    eventually("the nodes are linked", || number_of(&outside, "idle") == 1);
+    inside.signal(Signal::SIGSTOP);
+    // As much as is sent before the server has accepted.
+    let message = noise(1, 15_000);
+    let client = outside.dial();
+    client.send(&message);
+    client.shutdown_write();
+    eventually("the link has it", || {
+        Counters::of(&outside).copied == message.len() as u64
+    });
+    inside.signal(Signal::SIGCONT);
+    let_pass(A_WHILE);
+    let mut received = Vec::new();
+    (&next_stage).read_to_end(&mut received).unwrap();
+    assert_same(&received, &message);
+    assert_eq!(inside.exit_code(), 0);
+    client.expect_eof();
 }
 
 #[test]
@@ -234,6 +282,28 @@ fn a_terminal_stays_as_it_was() {
 }
 
 #[test]
+fn a_terminal_that_nobody_reads_does_not_keep_a_program_from_ending() {
+    let (mut tcpfwd, inside, _terminal) = at_terminal("--drain-timeout 200ms");
+    inside.send_until_stalled(&TEXT, A_WHILE);
+    tcpfwd.signal(Signal::SIGTERM);
+    assert_eq!(tcpfwd.exit_code(), 111);
+}
+
+#[test]
+fn a_terminal_that_is_read_late_shows_everything() {
+    let (mut tcpfwd, inside, terminal) = at_terminal("");
+    let sent = inside.send_until_stalled(&TEXT, A_WHILE);
+    let screen = terminal.watch_screen();
+    drop(inside);
+    terminal.type_in(CONTROL_D);
+    assert_eq!(tcpfwd.exit_code(), 0);
+    eventually("all is on the screen", || screen.bytes().len() >= sent);
+    let shown = screen.bytes();
+    assert_eq!(shown.len(), sent);
+    assert!(shown.iter().all(|byte| TEXT.contains(byte)));
+}
+
+#[test]
 fn the_client_may_be_on_standard_input_of_the_outside_node() {
     let service = Service::echo();
     let link = ReservedPort::new();
@@ -278,9 +348,58 @@ fn the_inside_node_serves_in_turn_on_a_link_that_tcpclient_has_dialled() {
     for _ in 0..3 {
         expect_echo(outside.address(0));
     }
-    outside.signal(nix::sys::signal::Signal::SIGTERM);
+    outside.signal(Signal::SIGTERM);
     assert_eq!(outside.exit_code(), 0);
     assert_eq!(inside.exit_code(), 0, "the link ended by BYE");
+}
+
+#[test]
+fn a_link_on_a_descriptor_that_ends_in_order_is_no_failure_whatever_its_sessions_were() {
+    let server = Server::start();
+    let mut outside = Node::outside();
+    let link = OwnedFd::from(End::dial(outside.link()));
+    let mut inside = Launch::new(&format!("connect-connect fd:0 {server}"))
+        .stdin(link)
+        .spawn();
+    let client = outside.dial();
+    client.send(b"hello");
+    let served = server.accept();
+    served.expect(b"hello");
+    client.reset();
+    served.expect_reset();
+    outside.signal(Signal::SIGTERM);
+    assert_eq!(outside.exit_code(), 0);
+    assert_eq!(inside.exit_code(), 0);
+}
+
+// As through ssh. What is read is told by epoll(7) alone: no heartbeat has to come to its help.
+#[test]
+fn a_link_over_two_pipes_hands_messages_over_at_once() {
+    for link in ["-", "fd:3,4"] {
+        let service = Service::echo();
+        let clients = ReservedPort::new();
+        let (to_inside, from_outside) = pipe().unwrap();
+        let (to_outside, from_inside) = pipe().unwrap();
+        let _outside = Launch::new(&format!("listen-listen {clients} -"))
+            .stdin(to_outside)
+            .stdout(from_outside)
+            .spawn();
+        let _inside = Launch::shell(&format!("exec connect-connect {link} {service} 3<&0 4>&1"))
+            .stdin(to_inside)
+            .stdout(from_inside)
+            .spawn();
+        clients.wait_until_listened_on();
+        let client = End::dial(&clients.to_string());
+        client.send_at_once();
+        for size in [1, 100, 10_000, 100_000, 1] {
+            let message = noise(1, size);
+            let since = Instant::now();
+            client.send(&message);
+            client.expect(&message);
+            let passed = since.elapsed();
+            assert!(passed < AT_ONCE, "{size} bytes took {passed:?}");
+        }
+    }
 }
 
 #[test]
@@ -315,6 +434,17 @@ fn connected() -> (End, OwnedFd) {
     (client, super_server.accept().into())
 }
 
+/// tcpfwd between a terminal and a server, which is returned as well.
+fn at_terminal(options: &str) -> (Running, End, Terminal) {
+    let server = Server::start();
+    let terminal = Terminal::open();
+    let tcpfwd = Launch::new(&format!("tcpfwd {options} - {server}"))
+        .stdin(terminal.descriptor())
+        .stdout(terminal.descriptor())
+        .spawn();
+    (tcpfwd, server.accept(), terminal)
+}
+
 fn expect_echo(address: &str) {
     let client = End::dial(address);
     let message = noise(1, MIB / 2);
@@ -328,3 +458,9 @@ fn expect_echo(address: &str) {
 }
 
 const CONTROL_D: &[u8] = b"\x04";
+
+/// Text that a terminal shows as it is.
+const TEXT: [u8; 1024] = [b'x'; 1024];
+
+/// Much less than a heartbeat.
+const AT_ONCE: Duration = Duration::from_secs(1);

@@ -1,10 +1,17 @@
 //! Who reaches the link port without being a node gets nowhere, hurts nobody, and fills no log.
 
+use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use relay_tests::data::{assert_same, noise};
-use relay_tests::{End, Node, Server, Service, node};
+use relay_tests::network::Hosts;
+use relay_tests::{End, Node, PATIENCE, Server, Service, network_tests, node, wire};
+
+network_tests! {
+    a_flood_from_one_outside_node_does_not_keep_clients_of_another_waiting
+}
 
 #[test]
 fn strangers_are_shown_out_while_a_session_goes_on() {
@@ -86,6 +93,53 @@ fn a_flood_of_strangers_does_not_keep_a_node_out() {
     assert_same(&outside.dial().receive_to_eof(), b"hello");
 }
 
+#[test]
+fn a_flood_on_one_link_does_not_keep_clients_of_another_waiting() {
+    let service = Service::greeting("hello");
+    let mut outside =
+        node!("listen-listen --drain-timeout 200ms 127.0.0.1:0 other=127.0.0.1:0 127.0.0.1:0");
+    let _inside = Node::inside(&outside, &service);
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+    let flooding = End::dial(outside.link());
+    // It is given no client that it could keep waiting otherwise.
+    wire::enter(&flooding, "other");
+    thread::spawn(move || wire::flood(flooding));
+    expect_served_soon(&outside);
+    outside.signal(Signal::SIGTERM);
+    let since = Instant::now();
+    outside.exit_code();
+    assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
+}
+
+// The inside node serves two outside nodes, and one of them is none.
+fn a_flood_from_one_outside_node_does_not_keep_clients_of_another_waiting() {
+    let _hosts = Hosts::new("127.0.0.2 ll\n127.0.0.3 ll\n127.0.0.1 localhost\n");
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen 127.0.0.1:0 127.0.0.2:8001");
+    let (flooded, floods) = mpsc::channel();
+    let _flooding = Service::on(Server::on("127.0.0.3:8001"), move |link| {
+        wire::welcome(&link);
+        let _ = flooded.send(());
+        wire::flood(link);
+    });
+    let mut inside = node!("connect-connect --idle 1 --drain-timeout 200ms ll:8001 {service}");
+    assert_eq!(floods.recv_timeout(PATIENCE), Ok(()));
+    expect_served_soon(&outside);
+    inside.signal(Signal::SIGTERM);
+    let since = Instant::now();
+    inside.exit_code();
+    assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
+}
+
+fn expect_served_soon(outside: &Node) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        let since = Instant::now();
+        assert_same(&outside.dial().receive_to_eof(), b"hello");
+        assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
+    }
+}
+
 /// What strangers begin with.
 fn greetings() -> Vec<Vec<u8>> {
     vec![
@@ -110,3 +164,6 @@ fn greetings() -> Vec<Vec<u8>> {
         noise(3, 100_000),
     ]
 }
+
+/// Much longer than anybody takes who does not have to wait for others.
+const SOON: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relay_tests::data::assert_same;
 use relay_tests::patience::let_pass;
 use relay_tests::{Plan, eventually, session_tests};
 
@@ -11,7 +12,8 @@ session_tests! {
         bytes_of_either_direction_keep_a_session_from_being_idle,
         a_one_way_session_that_is_silent_for_too_long_is_reset_at_both_ends,
         each_byte_gives_a_one_way_session_its_time_again,
-        a_two_way_session_may_be_silent_for_longer_than_a_one_way_session;
+        a_two_way_session_may_be_silent_for_longer_than_a_one_way_session,
+        a_session_that_was_silent_before_its_first_end_of_file_has_its_time_from_there;
 }
 
 fn a_session_that_is_idle_for_too_long_is_reset_at_both_ends(plan: Plan) {
@@ -63,4 +65,17 @@ fn a_two_way_session_may_be_silent_for_longer_than_a_one_way_session(plan: Plan)
     client.expect_silence(Duration::from_millis(600));
     client.send(b"hello");
     server.expect(b"hello");
+}
+
+fn a_session_that_was_silent_before_its_first_end_of_file_has_its_time_from_there(plan: Plan) {
+    let (client, server, _route) = plan.with("--half-close-timeout 600ms").session();
+    client.send(b"hello");
+    server.expect(b"hello");
+    client.expect_silence(Duration::from_secs(1));
+    client.shutdown_write();
+    server.expect_eof();
+    let_pass(Duration::from_millis(200));
+    server.send(b"answer");
+    drop(server);
+    assert_same(&client.receive_to_eof(), b"answer");
 }

@@ -34,15 +34,15 @@ fn a_client_that_has_said_all_before_a_link_came_is_served() {
 #[test]
 fn a_client_that_resets_while_it_waits_is_dropped() {
     let outside = Node::outside();
-    let descriptors = kernel::descriptors(outside.pid());
+    let sockets = kernel::sockets(outside.pid());
     let dropped = outside.dial();
     dropped.send(b"dropped");
     eventually("it is accepted", || {
-        kernel::descriptors(outside.pid()) > descriptors
+        kernel::sockets(outside.pid()) > sockets
     });
     dropped.reset();
     eventually("it is forgotten", || {
-        kernel::descriptors(outside.pid()) == descriptors
+        kernel::sockets(outside.pid()) == sockets
     });
     let served = outside.dial();
     served.send(b"served");

@@ -1,0 +1,84 @@
+//! A name server that answers when the test says so, in a network of the test's own.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::network::{put_in_place, temporary_file};
+use crate::patience::PATIENCE;
+
+/// The only name server that the programs of this network know.
+pub struct NameServer {
+    socket: UdpSocket,
+    _configuration: NamedTempFile,
+}
+
+/// What somebody wants to know.
+pub struct Question {
+    message: Vec<u8>,
+    from: SocketAddr,
+}
+
+impl NameServer {
+    /// Listens on the loopback interface of this network, and replaces resolv.conf(5).
+    pub fn start() -> NameServer {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("the network is the test's");
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
+        let mut configuration = temporary_file();
+        configuration
+            .write_all(b"nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
+            .expect("a temporary file can be written");
+        put_in_place(&configuration, Path::new("/etc/resolv.conf"));
+        NameServer {
+            socket,
+            _configuration: configuration,
+        }
+    }
+
+    /// Hears the next question. getaddrinfo(3) asks two about a name: for its IPv4 and for its IPv6 addresses.
+    #[track_caller]
+    pub fn hear(&self) -> Question {
+        let mut message = vec![0; 512];
+        let heard = self.socket.recv_from(&mut message);
+        let (length, from) =
+            heard.unwrap_or_else(|error| panic!("nobody asked within {PATIENCE:?}: {error}"));
+        message.truncate(length);
+        Question { message, from }
+    }
+
+    /// Answers that the name has `address`, and no IPv6 address.
+    pub fn answer(&self, question: &Question, address: Ipv4Addr) {
+        let answer = question.answer(address);
+        self.socket
+            .send_to(&answer, question.from)
+            .expect("an answer can be sent");
+    }
+}
+
+impl Question {
+    /// RFC 1035 §4.1: the header, the question once more, and a record that points back to its name.
+    fn answer(&self, address: Ipv4Addr) -> Vec<u8> {
+        let (id, rest) = self.message.split_at(2);
+        let question = &rest[HEADER_BYTES - 2..];
+        let name_length = 1 + question
+            .iter()
+            .position(|&byte| byte == 0)
+            .expect("a name ends with the root");
+        let question = &question[..name_length + 4];
+        let is_for_ipv4 = question[name_length..].starts_with(&TYPE_A);
+        let records = u8::from(is_for_ipv4);
+        let mut answer = [id, &[0x81, 0x80, 0, 1, 0, records, 0, 0, 0, 0], question].concat();
+        if is_for_ipv4 {
+            answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(address.octets());
+        }
+        answer
+    }
+}
+
+const HEADER_BYTES: usize = 12;
+const TYPE_A: [u8; 2] = [0, 1];
