@@ -321,3 +321,50 @@ fn open(client: Option<&str>, local: Option<&str>) -> Open {
 
 /// Header, number, length of the empty name, index, session.
 const OPEN_FAMILY_AT: usize = FRAME_HEADER_BYTES + 4 + 1 + 2 + 16;
+
+/// The page is what others write their own nodes by.
+#[test]
+fn the_example_of_the_manual_page_is_a_session() {
+    let page = include_str!("../../man/relay-link.7");
+    let (_, examples) = page.split_once(".Sh EXAMPLES").unwrap();
+    let (_, example) = examples.split_once(".Bd").unwrap();
+    let (example, _) = example.split_once(".Ed").unwrap();
+    let mut frames: Vec<Vec<u8>> = Vec::new();
+    for line in example.lines() {
+        if line.starts_with("inside ") || line.starts_with("outside ") {
+            frames.push(Vec::new());
+        }
+        let bytes = line
+            .split_whitespace()
+            .filter_map(|word| u8::from_str_radix(word, 16).ok());
+        if let Some(frame) = frames.last_mut() {
+            frame.extend(bytes);
+        }
+    }
+    let kinds: Vec<Kind> = frames
+        .iter()
+        .map(|bytes| {
+            let (head, payload) = bytes.split_first_chunk().unwrap();
+            let header = Header::parse(*head).unwrap();
+            assert_eq!(header.length as usize, payload.len());
+            if header.kind != Kind::Data {
+                let frame = Frame::parse(header.kind, payload).unwrap();
+                let mut encoded = Vec::new();
+                frame.encode(&mut encoded);
+                assert_eq!(&encoded, bytes);
+            }
+            header.kind
+        })
+        .collect();
+    let session = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Open,
+        Kind::Data,
+        Kind::End,
+        Kind::Opened,
+        Kind::Data,
+        Kind::End,
+    ];
+    assert_eq!(kinds, session);
+}
