@@ -70,6 +70,16 @@ fn another_address_of_a_node_is_used_while_the_first_is_down() {
 }
 
 #[test]
+fn a_node_keeps_its_links_though_an_answer_leaves_its_address_out() {
+    let mut inside = Inside::new(POLICY);
+    inside.resolve(&["x"]);
+    inside.welcomed("x", A);
+    inside.keeper.resolved(&["y"], inside.now);
+    let expected: Vec<_> = dials("y", 1).into_iter().chain(dials("x", 3)).collect();
+    assert_eq!(inside.decide(), expected);
+}
+
+#[test]
 fn an_answer_of_a_lookup_serves_the_dials_of_two_seconds() {
     let mut inside = Inside::up();
     inside.pass(LOOKUP_FRESH - Duration::from_millis(1));

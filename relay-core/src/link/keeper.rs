@@ -383,12 +383,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
     fn due(&self, now: Instant) -> Option<usize> {
         let ready = |place: &Place<A>| {
             let probes = place.dials == 0 && !self.policy.only_one;
-            place.listed && place.backoff.paused_until(now).is_none() && (!place.down || probes)
+            place.backoff.paused_until(now).is_none() && (!place.down || probes)
         };
-        let unknown = self
-            .places
-            .iter()
-            .position(|place| ready(place) && place.dials == 0 && self.leads_nowhere(place));
+        let unknown = self.places.iter().position(|place| {
+            place.listed && ready(place) && place.dials == 0 && self.leads_nowhere(place)
+        });
         unknown.or_else(|| {
             self.nodes.iter().find_map(|node| {
                 let dials: usize = self
@@ -399,6 +398,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
                     .sum();
                 let short = node.idle.len() + dials < node.idle_wanted(self.policy.idle_min, now)
                     && dials < LINK_DIALS_MAX;
+                // Also by an address that the last answer did not give: names with many addresses give some in turn.
                 short.then(|| {
                     self.places
                         .iter()
