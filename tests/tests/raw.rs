@@ -23,7 +23,12 @@ fn the_link_port_is_closed_while_no_client_waits() {
 #[test]
 fn one_link_is_let_in_for_each_client_that_waits() {
     let outside = start_outside();
+    let sockets = kernel::sockets(outside.pid());
     let clients: Vec<End> = (0..3).map(|_| outside.dial()).collect();
+    // The port closes whenever nobody waits, and resets who came in between: so all of them wait first.
+    eventually("all wait", || {
+        kernel::sockets(outside.pid()) == sockets + clients.len()
+    });
     let mut links = Vec::new();
     for _ in &clients {
         links.push(eventually_dial(outside.link()));
