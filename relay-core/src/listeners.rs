@@ -139,11 +139,6 @@ impl Listeners {
         self.all.get(id.0 as usize)?.listener.as_ref()
     }
 
-    /// Whether any is open.
-    pub fn any_open(&self, among: &[ListenerId]) -> bool {
-        among.iter().any(|id| self.get(*id).is_some())
-    }
-
     /// Closes these for good.
     pub fn close(&mut self, ids: &[ListenerId], registry: &Registry) {
         for id in ids {

@@ -46,6 +46,5 @@ struct Attributes {
     period: u64,
 }
 
-/// Short beside the usual 3 ms, and long enough to serve a burst of small messages in one go: with the 0.1 ms that the kernel grants at
-/// least, a relay runs so early that it finds one message at a time.
+/// Short beside the usual 3 ms. The kernel grants 0.1 ms at least, with which a ping-pong over many connections was slower.
 const SLICE: Duration = Duration::from_micros(500);

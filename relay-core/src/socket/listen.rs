@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 use mio::event::Source as _;
@@ -340,25 +340,11 @@ impl Listener {
         }
     }
 
-    /// The TCP port, where it has one.
-    pub fn port(&self) -> Option<u16> {
-        match &self.acceptor {
-            Acceptor::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
-            Acceptor::Unix(_) => None,
-        }
-    }
-
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.acceptor {
             Acceptor::Tcp(listener) => listener.as_fd(),
             Acceptor::Unix(listener) => listener.as_fd(),
         }
-    }
-}
-
-impl AsRawFd for Listener {
-    fn as_raw_fd(&self) -> i32 {
-        self.as_fd().as_raw_fd()
     }
 }
 
