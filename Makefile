@@ -14,7 +14,9 @@ BINARIES = $(TOOLS:%=$(TARGET)/release/%)
 
 # Programs that the tests talk to, each with the Debian package that brings it.
 PEERS = socat:socat nc.openbsd:netcat-openbsd tcpserver:ucspi-tcp curl:curl python3:python3 \
-	inetd:openbsd-inetd ip:iproute2 nft:nftables unshare:util-linux mandoc:mandoc
+	inetd:openbsd-inetd ip:iproute2 nft:nftables unshare:util-linux mandoc:mandoc \
+	danted:dante-server microsocks:microsocks ssh:openssh-client sshd:openssh-server tinyproxy:tinyproxy \
+	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd
 APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
 # Programs that `make check` builds where they are not installed, and how long it feeds each fuzz target.
