@@ -5,10 +5,12 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::setsid;
@@ -21,6 +23,7 @@ pub struct Launch {
     command: Command,
     name: String,
     terminal: Terminal,
+    network: Option<OwnedFd>,
 }
 
 impl Launch {
@@ -44,6 +47,7 @@ impl Launch {
             command,
             name: name.to_owned(),
             terminal: Terminal::None,
+            network: None,
         }
     }
 
@@ -100,9 +104,15 @@ impl Launch {
         self
     }
 
+    /// Runs in the network namespace that `network` is a descriptor of.
+    pub fn network(mut self, network: OwnedFd) -> Launch {
+        self.network = Some(network);
+        self
+    }
+
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        confine(&mut self.command, self.terminal);
+        confine(&mut self.command, self.terminal, self.network);
         let child = self
             .command
             .spawn()
@@ -123,17 +133,20 @@ enum Terminal {
 }
 
 /// Arranges for the child to lead a session of its own, and to be killed when the thread that started it
-/// ends: a test that is killed itself runs no destructors.
+/// ends: a test that is killed itself runs no destructors. With `network`, it enters that one.
 #[allow(
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"
 )]
-fn confine(command: &mut Command, terminal: Terminal) {
-    // SAFETY: the closure makes three system calls, allocates nothing and takes no lock.
+fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>) {
+    // SAFETY: the closure makes a few system calls, allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
             setsid()?;
             set_pdeathsig(Signal::SIGKILL)?;
+            if let Some(network) = &network {
+                setns(network, CloneFlags::CLONE_NEWNET)?;
+            }
             match terminal {
                 Terminal::Stdin if libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 => {
                     Err(io::Error::last_os_error())

@@ -24,6 +24,7 @@
 //! | a test that runs through every topology, by splicing and by copying | [`session_tests!`], [`plan`] |
 //! | programs of others | [`peer`], [`needs!`] |
 //! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
+//! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
 //! | a peer that speaks the link protocol badly | [`wire`] |
 //! | what the kernel counts | [`kernel`] |
 //! | bytes to send, files to write, a terminal to type at | [`data`], [`scratch`], [`terminal`] |
@@ -45,6 +46,7 @@ pub mod kernel;
 pub mod launch;
 pub mod manual;
 pub mod name_server;
+pub mod nat_lab;
 pub mod network;
 pub mod node;
 pub mod page;

@@ -5,9 +5,13 @@
 //! ends. As root that takes nothing else, as another user a user namespace.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
@@ -42,12 +46,38 @@ macro_rules! network_tests {
 
 /// Runs `test`, which is the whole of the test function called `name`, in a new network.
 pub fn run(name: &str, test: impl FnOnce()) {
-    if env::var_os(INSIDE).is_some() {
+    if is_ours() {
         run_tool("ip link set lo up");
         test();
     } else if can_be_made() {
         run_again(name);
     }
+}
+
+/// Whether this process is in such a network, so that what it does to it does not touch the machine's.
+pub fn is_ours() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// The command `program`, to be run in a network and with mounts of its own.
+fn launch(program: impl AsRef<OsStr>) -> Launch {
+    Launch::new(&unshare()).word(program).env(INSIDE, "1")
+}
+
+/// Runs this program anew in such a network, with the same arguments. Returns only where that fails.
+pub fn restart_in_one() -> io::Error {
+    let unshare = unshare();
+    let mut words = unshare.split(' ');
+    let executable = match env::current_exe() {
+        Ok(executable) => executable,
+        Err(error) => return error,
+    };
+    Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .arg(executable)
+        .args(env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .exec()
 }
 
 /// Drops the packets that nftables' `rule` matches, as a firewall does that has forgotten a connection: no end
@@ -105,7 +135,7 @@ fn can_be_made() -> bool {
     if requirement::is_missing(&["unshare", "ip", "nft"]) {
         return false;
     }
-    let allowed = Launch::new(&format!("{} true", unshare())).run().code == 0;
+    let allowed = launch("true").run().code == 0;
     if !allowed {
         requirement::skip("no network namespace can be made");
     }
@@ -114,10 +144,8 @@ fn can_be_made() -> bool {
 
 fn run_again(name: &str) {
     let executable = env::current_exe().expect("the kernel knows what it runs");
-    let again = Launch::new(&unshare())
-        .word(executable)
+    let again = launch(executable)
         .words(["--exact", name, "--nocapture"])
-        .env(INSIDE, "1")
         .spawn()
         .finish_within(PATIENCE_WITH_A_NETWORK);
     let printed = String::from_utf8_lossy(&again.stdout);
@@ -136,9 +164,9 @@ fn unshare() -> String {
     let identity = if geteuid().is_root() {
         ""
     } else {
-        "--map-root-user"
+        " --map-root-user"
     };
-    format!("unshare --net --mount {identity}")
+    format!("unshare --net --mount{identity}")
 }
 
 fn run_tool(line: &str) {
@@ -147,6 +175,6 @@ fn run_tool(line: &str) {
 }
 
 /// A whole test runs in there, which waits more than once.
-const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(30);
+const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(60);
 
 const INSIDE: &str = "RELAY_TESTS_NETWORK";

@@ -1,0 +1,86 @@
+//! What a firewall of the laboratory does, as rules of nftables.
+
+/// The character of a firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Firewall {
+    /// To a segment from outside that belongs to nothing.
+    pub answer: Answer,
+    /// On the way out.
+    pub ports: Ports,
+}
+
+/// What a firewall answers to a connection that nobody inside has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It drops it.
+    Nothing,
+    /// A reset, as a host does where nobody listens.
+    Reset,
+    /// The ICMP message "destination unreachable" with this code, by nftables' name: `host-unreachable`,
+    /// `net-unreachable`, `port-unreachable`, `admin-prohibited`.
+    Unreachable(&'static str),
+}
+
+/// What becomes of the source port when a firewall puts its own address into a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// It stays, as long as nobody else uses it.
+    Kept,
+    /// It is another for each connection.
+    Random,
+}
+
+impl Firewall {
+    /// Drops what it does not expect.
+    pub const DROPS: Firewall = Firewall::that_answers(Answer::Nothing);
+    /// Resets what it does not expect.
+    pub const RESETS: Firewall = Firewall::that_answers(Answer::Reset);
+    /// Answers by ICMP to what it does not expect.
+    pub const SAYS_UNREACHABLE: Firewall =
+        Firewall::that_answers(Answer::Unreachable("host-unreachable"));
+    /// Drops what it does not expect, and changes source ports.
+    pub const CHANGES_PORTS: Firewall = Firewall {
+        answer: Answer::Nothing,
+        ports: Ports::Random,
+    };
+
+    /// One that answers `answer` and keeps ports.
+    pub const fn that_answers(answer: Answer) -> Firewall {
+        Firewall {
+            answer,
+            ports: Ports::Kept,
+        }
+    }
+
+    /// The rules, for nft(8), of one with these two interfaces.
+    pub(super) fn rules(self, inside: &str, outside: &str) -> String {
+        let answer = match self.answer {
+            Answer::Nothing => "drop".to_owned(),
+            Answer::Reset => "reject with tcp reset".to_owned(),
+            Answer::Unreachable(code) => format!("reject with icmp type {code}"),
+        };
+        let random = match self.ports {
+            Ports::Kept => "",
+            Ports::Random => "random",
+        };
+        format!(
+            "table ip firewall {{
+                chain leaving {{
+                    type nat hook postrouting priority srcnat
+                    oifname {outside} masquerade {random}
+                }}
+                chain passing {{
+                    type filter hook forward priority filter; policy drop
+                    ct state established,related accept
+                    iifname {inside} ct state new accept
+                }}
+                chain arriving {{
+                    type filter hook input priority filter
+                    ct state established,related accept
+                    iifname {outside} meta l4proto tcp {answer}
+                    iifname {outside} drop
+                }}
+            }}"
+        )
+    }
+}

@@ -1,0 +1,302 @@
+//! The NAT laboratory is what it says it is: sockets of nobody in particular meet its firewalls.
+
+#![allow(
+    clippy::expect_used,
+    reason = "this is test code: a broken expectation is a failed test"
+)]
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use relay_tests::nat_lab::{Answer, Firewall, Laboratory, OUTSIDE_A, OUTSIDE_B};
+use relay_tests::patience::A_WHILE;
+use relay_tests::{Launch, PATIENCE, Server, eventually};
+use socket2::{Domain, Socket, Type};
+
+relay_tests::network_tests! {
+    a_host_is_seen_under_its_firewalls_address_and_its_own_port,
+    a_firewall_that_changes_ports_shows_others,
+    a_firewall_that_drops_says_nothing,
+    a_firewall_that_resets_refuses,
+    a_firewall_that_says_unreachable_gives_that_reason,
+    each_firewall_answers_for_itself,
+    a_stranger_who_knows_the_address_inside_is_not_let_in,
+    sockets_that_dial_each_other_at_once_meet,
+    a_packet_takes_as_long_as_the_path,
+    packets_keep_their_order_on_a_long_path,
+    bytes_get_through_a_long_path,
+    a_host_knows_the_names_of_both,
+    nothing_is_left_of_a_laboratory_that_is_killed
+}
+
+fn a_host_is_seen_under_its_firewalls_address_and_its_own_port() {
+    let Some(lab) = Laboratory::new(Firewall::DROPS, Firewall::DROPS) else {
+        return;
+    };
+    let server = lab.net.run(|| Server::on("0.0.0.0:80"));
+    for (host, outside, router) in [
+        (&lab.a, OUTSIDE_A, "198.51.100.1:80"),
+        (&lab.b, OUTSIDE_B, "203.0.113.1:80"),
+    ] {
+        let client = host.run(|| dial_from(PORT, router, PATIENCE).expect("the network answers"));
+        let session = server.accept();
+        assert_eq!(session.peer(), SocketAddr::from((outside, PORT)));
+        session.send(b"welcome");
+        let mut greeting = [0; 7];
+        (&client)
+            .read_exact(&mut greeting)
+            .expect("bytes come back in");
+        (&client).write_all(b"thanks").expect("bytes go out");
+        session.expect(b"thanks");
+    }
+}
+
+fn a_firewall_that_changes_ports_shows_others() {
+    let Some(lab) = Laboratory::new(Firewall::CHANGES_PORTS, Firewall::DROPS) else {
+        return;
+    };
+    let server = lab.net.run(|| Server::on("0.0.0.0:80"));
+    let seen = |port: u16| {
+        let _client = lab
+            .a
+            .run(|| dial_from(port, "198.51.100.1:80", PATIENCE).expect("the network answers"));
+        server.accept().peer().port()
+    };
+    let kept = (PORT..PORT + 4).filter(|port| seen(*port) == *port).count();
+    assert!(kept < 2, "{kept} of 4 ports were kept");
+}
+
+fn a_firewall_that_drops_says_nothing() {
+    expect_answer(Firewall::DROPS, ErrorKind::TimedOut);
+}
+
+fn a_firewall_that_resets_refuses() {
+    expect_answer(Firewall::RESETS, ErrorKind::ConnectionRefused);
+}
+
+fn a_firewall_that_says_unreachable_gives_that_reason() {
+    for (code, reason) in [
+        ("host-unreachable", ErrorKind::HostUnreachable),
+        ("admin-prohibited", ErrorKind::HostUnreachable),
+        ("net-unreachable", ErrorKind::NetworkUnreachable),
+        ("port-unreachable", ErrorKind::ConnectionRefused),
+    ] {
+        expect_answer(Firewall::that_answers(Answer::Unreachable(code)), reason);
+    }
+}
+
+/// Whoever dials the host behind `firewall`, stranger or other host, is told `answer`, even where somebody listens.
+fn expect_answer(firewall: Firewall, answer: ErrorKind) {
+    let Some(lab) = Laboratory::new(firewall, firewall) else {
+        return;
+    };
+    let inside = lab.b.run(|| Server::on(&format!("0.0.0.0:{PORT}")));
+    let outside_b = format!("{OUTSIDE_B}:{PORT}");
+    let dial = || {
+        dial_from(0, &outside_b, A_WHILE)
+            .map(|_| ())
+            .map_err(|error| error.kind())
+    };
+    assert_eq!(lab.net.run(dial), Err(answer), "a stranger");
+    assert_eq!(lab.a.run(dial), Err(answer), "the other host");
+    inside.expect_nobody(A_WHILE);
+}
+
+fn each_firewall_answers_for_itself() {
+    let Some(lab) = Laboratory::new(Firewall::RESETS, Firewall::DROPS) else {
+        return;
+    };
+    let dial = |address: Ipv4Addr| {
+        dial_from(0, &format!("{address}:{PORT}"), A_WHILE)
+            .map(|_| ())
+            .map_err(|error| error.kind())
+    };
+    assert_eq!(
+        lab.b.run(|| dial(OUTSIDE_A)),
+        Err(ErrorKind::ConnectionRefused)
+    );
+    assert_eq!(lab.a.run(|| dial(OUTSIDE_B)), Err(ErrorKind::TimedOut));
+}
+
+fn a_stranger_who_knows_the_address_inside_is_not_let_in() {
+    let Some(lab) = Laboratory::new(Firewall::RESETS, Firewall::RESETS) else {
+        return;
+    };
+    let inside = lab.b.run(|| Server::on(&format!("0.0.0.0:{PORT}")));
+    let routed = lab
+        .net
+        .launch("ip route add 192.168.1.0/24 via 203.0.113.2");
+    assert_eq!(routed.run().code, 0);
+    let dialled = lab
+        .net
+        .run(|| dial_from(0, &format!("192.168.1.2:{PORT}"), A_WHILE));
+    assert_eq!(
+        dialled.map_err(|error| error.kind()).err(),
+        Some(ErrorKind::TimedOut)
+    );
+    inside.expect_nobody(A_WHILE);
+}
+
+fn sockets_that_dial_each_other_at_once_meet() {
+    let Some(lab) = Laboratory::new(Firewall::DROPS, Firewall::DROPS) else {
+        return;
+    };
+    thread::scope(|scope| {
+        let a = scope.spawn(|| {
+            lab.a
+                .run(|| dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE))
+        });
+        let b = lab
+            .b
+            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), PATIENCE));
+        let a = a.join().expect("dialling does not panic");
+        let (a, b) = (a.expect("A is let in"), b.expect("B is let in"));
+        (&a).write_all(b"hello").expect("A sends");
+        let mut greeting = [0; 5];
+        (&b).read_exact(&mut greeting).expect("B receives");
+        assert_eq!(&greeting, b"hello");
+    });
+}
+
+fn a_packet_takes_as_long_as_the_path() {
+    let Some(lab) = Laboratory::with_delay(Firewall::DROPS, Firewall::RESETS, DELAY) else {
+        return;
+    };
+    // A SYN and the RST to it: there and back. The fastest of some, since the machine is busy with other tests.
+    let round_trips = (0..5).map(|_| {
+        let dialled = Instant::now();
+        let refused = lab
+            .a
+            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE));
+        assert_eq!(
+            refused.map_err(|error| error.kind()).err(),
+            Some(ErrorKind::ConnectionRefused)
+        );
+        dialled.elapsed()
+    });
+    let fastest = round_trips.min().expect("there were five");
+    assert!(fastest >= 2 * DELAY, "{fastest:?} for a path of {DELAY:?}");
+    assert!(
+        fastest < 2 * DELAY + DELAY / 2,
+        "{fastest:?} for a path of {DELAY:?}"
+    );
+}
+
+fn packets_keep_their_order_on_a_long_path() {
+    let Some(lab) = Laboratory::with_delay(Firewall::DROPS, Firewall::DROPS, DELAY) else {
+        return;
+    };
+    let a = lab.a.run(|| datagrams_to(OUTSIDE_B));
+    let b = lab.b.run(|| datagrams_to(OUTSIDE_A));
+    // The firewalls forget a datagram later than it takes to send these.
+    b.send(&[0]).expect("B opens its firewall");
+    for number in 1..=200 {
+        a.send(&[number]).expect("A sends");
+    }
+    let mut datagram = [0];
+    let received: Vec<u8> = (1..=200)
+        .map(|_| {
+            b.recv(&mut datagram).expect("a datagram arrives");
+            datagram[0]
+        })
+        .collect();
+    assert_eq!(received, (1..=200).collect::<Vec<u8>>());
+}
+
+fn bytes_get_through_a_long_path() {
+    let Some(lab) =
+        Laboratory::with_delay(Firewall::DROPS, Firewall::DROPS, Duration::from_millis(5))
+    else {
+        return;
+    };
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            lab.a.run(|| {
+                let mut socket =
+                    dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE).expect("A is let in");
+                socket.write_all(&vec![b'x'; MANY_BYTES]).expect("A sends");
+            });
+        });
+        let mut socket = lab
+            .b
+            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), PATIENCE))
+            .expect("B is let in");
+        let mut received = Vec::new();
+        socket.read_to_end(&mut received).expect("B receives");
+        assert_eq!(received.len(), MANY_BYTES);
+        sender.join().expect("A does not panic");
+    });
+}
+
+fn a_host_knows_the_names_of_both() {
+    let Some(lab) = Laboratory::new(Firewall::DROPS, Firewall::DROPS) else {
+        return;
+    };
+    let looked_up = lab.a.launch("getent ahostsv4 hostA hostB").run();
+    let text = String::from_utf8_lossy(&looked_up.stdout).into_owned();
+    assert!(
+        text.contains("198.51.100.2") && text.contains("203.0.113.2"),
+        "{text}"
+    );
+}
+
+/// What is killed runs no destructor.
+fn nothing_is_left_of_a_laboratory_that_is_killed() {
+    let lab = Launch::new(env!("CARGO_BIN_EXE_lab"))
+        .words(["drop", "reset"])
+        .spawn();
+    let entrance = lab.stdout.wait_for("host A, ");
+    let path = entrance
+        .split("--net=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let namespace =
+        fs::read_link(path.expect("the host is named")).expect("the namespace is there");
+    assert!(is_held(&namespace), "nobody holds {}", namespace.display());
+    lab.signal(Signal::SIGKILL);
+    eventually("nobody holds the namespace", || !is_held(&namespace));
+}
+
+/// Whether a process is in `namespace`, or has a descriptor of it.
+fn is_held(namespace: &Path) -> bool {
+    let is_it = |file: &Path| fs::read_link(file).is_ok_and(|target| target == namespace);
+    entries(Path::new("/proc")).any(|process| {
+        is_it(&process.join("ns/net")) || entries(&process.join("fd")).any(|file| is_it(&file))
+    })
+}
+
+/// What is in a directory; nothing if it is gone by now.
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
+}
+
+/// Dials `address` from the port `from`, or from any where that is 0.
+fn dial_from(from: u16, address: &str, patience: Duration) -> io::Result<Socket> {
+    let address: SocketAddr = address.parse().expect("an address is an address");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, from)).into())?;
+    socket.connect_timeout(&address.into(), patience)?;
+    Ok(socket)
+}
+
+fn datagrams_to(outside: Ipv4Addr) -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("the port is free");
+    socket.connect((outside, PORT)).expect("there is a route");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout can be set");
+    socket
+}
+
+const PORT: u16 = 5555;
+const DELAY: Duration = Duration::from_millis(40);
+const MANY_BYTES: usize = 4 << 20;
