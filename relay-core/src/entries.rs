@@ -16,6 +16,8 @@ use crate::token::{GENERATION_BITS, Key};
 pub struct Entries<E> {
     places: Slab<Place<E>>,
     run_queue: VecDeque<Key>,
+    /// Those that used up their share: behind all others in the next turn.
+    unfinished: Vec<Key>,
     timers: BinaryHeap<Reverse<(Instant, Key)>>,
     generation: u32,
 }
@@ -35,6 +37,7 @@ impl<E> Default for Entries<E> {
         Self {
             places: Slab::new(),
             run_queue: VecDeque::new(),
+            unfinished: Vec::new(),
             timers: BinaryHeap::new(),
             generation: 0,
         }
@@ -121,8 +124,24 @@ impl<E> Entries<E> {
         }
     }
 
-    /// How many are queued now; those that are queued while they run wait for the next turn.
-    pub fn queued(&self) -> usize {
+    /// Queues an entry that has used up its share of this turn. In the next one it runs behind those for which something has
+    /// come meanwhile: a short message does not wait for bulk twice.
+    pub fn go_on(&mut self, key: Key) {
+        if let Some(place) = self.place(key)
+            && !std::mem::replace(&mut place.queued, true)
+        {
+            self.unfinished.push(key);
+        }
+    }
+
+    /// Whether one is queued.
+    pub fn any_queued(&self) -> bool {
+        !self.run_queue.is_empty() || !self.unfinished.is_empty()
+    }
+
+    /// A turn begins: how many run in it. Those that are queued while they run wait for the next turn.
+    pub fn begin_turn(&mut self) -> usize {
+        self.run_queue.extend(self.unfinished.drain(..));
         self.run_queue.len()
     }
 
@@ -211,6 +230,23 @@ mod tests {
         assert_eq!(entries.get_mut(first), None);
         assert_eq!(entries.next_queued(), Some(second));
         assert_eq!(entries.next_queued(), None);
+    }
+
+    #[test]
+    fn an_entry_that_goes_on_runs_behind_those_that_were_woken_after_it() {
+        let mut entries = Entries::default();
+        let (bulk, message) = (entries.insert("bulk"), entries.insert("message"));
+        assert_eq!(entries.begin_turn(), 2);
+        assert_eq!(entries.next_queued(), Some(bulk));
+        entries.go_on(bulk);
+        assert_eq!(entries.next_queued(), Some(message));
+        assert!(entries.any_queued());
+        entries.wake(bulk);
+        entries.wake(message);
+        assert_eq!(entries.begin_turn(), 2);
+        assert_eq!(entries.next_queued(), Some(message));
+        assert_eq!(entries.next_queued(), Some(bulk));
+        assert!(!entries.any_queued());
     }
 
     #[test]

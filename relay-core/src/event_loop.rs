@@ -262,7 +262,7 @@ fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Dura
             .listeners
             .ready()
             .any(|listener| tool.admits(listener));
-    if accepts || tool.entries().queued() > 0 {
+    if accepts || tool.entries().any_queued() {
         return Some(Duration::ZERO);
     }
     let life = match life {
@@ -385,7 +385,7 @@ fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
 /// Each entry that was queued when the phase began runs once; then the deciders have their say.
 fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
     tool.decide(context);
-    for _ in 0..tool.entries().queued() {
+    for _ in 0..tool.entries().begin_turn() {
         let Some(key) = tool.entries().next_queued() else {
             break;
         };

@@ -50,8 +50,9 @@ pub const PIPE_BYTES: usize = 1 << 20;
 pub const PIPES_KEPT_MAX: usize = 16;
 /// Pipes in use at once; a direction that gets none copies.
 pub const PIPES_MAX: usize = 512;
-/// Bytes that one direction may move before others have their turn.
-pub const TURN_BYTES: usize = 1 << 20;
+/// Bytes that one direction may move before others have their turn: some 50 µs of copying, which is what a message of another
+/// session waits for. Larger turns made bulk no faster.
+pub const TURN_BYTES: usize = 256 * 1024;
 /// Clients or links accepted from one listener before others have their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
@@ -121,8 +122,8 @@ const _: () = {
         "the length of a frame has 24 bits"
     );
     assert!(
-        PIPE_BYTES <= DATA_BYTES_MAX,
-        "what a full pipe of whole pages announces fits in one frame"
+        TURN_BYTES <= DATA_BYTES_MAX,
+        "what one splice takes fits in one frame"
     );
     assert!(
         CONTROL_BYTES_MAX + FRAME_HEADER_BYTES <= LINK_READ_BYTES,

@@ -9,7 +9,7 @@
 use std::io;
 use std::time::Instant;
 
-use crate::limits::{BULK_BYTES_MIN, COPY_BYTES, PIPE_BYTES, SPLICE_BYTES_MIN, TURN_BYTES};
+use crate::limits::{BULK_BYTES_MIN, COPY_BYTES, SPLICE_BYTES_MIN, TURN_BYTES};
 use crate::linux::splice::{Pipe, PipePool};
 use crate::socket::end::{End, is_blocked};
 use crate::window::Window;
@@ -333,7 +333,7 @@ impl Direction {
             _ => None,
         };
         let took = match pipe {
-            Some((mut pipe, max)) => match source.splice_in(&mut pipe, max.min(PIPE_BYTES), *now) {
+            Some((mut pipe, max)) => match source.splice_in(&mut pipe, max.min(TURN_BYTES), *now) {
                 Ok(count) if count > 0 => {
                     self.way = if count >= SPLICE_BYTES_MIN {
                         Way::Splice
@@ -435,7 +435,7 @@ impl Source for End {
     type News = std::convert::Infallible;
 
     fn spliceable(&self, _: &Buffers, bulk: bool) -> Option<usize> {
-        (bulk && self.can_be_spliced()).then_some(PIPE_BYTES)
+        (bulk && self.can_be_spliced()).then_some(TURN_BYTES)
     }
 
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, _: Instant) -> io::Result<usize> {

@@ -288,7 +288,7 @@ impl RawInside {
         };
         match session.run(&self.patience, &mut context.tackle) {
             Progress::Waiting => {}
-            Progress::Again => self.entries.wake(key),
+            Progress::Again => self.entries.go_on(key),
             Progress::Over(reason) => self.finish(key, &reason, context),
         }
     }

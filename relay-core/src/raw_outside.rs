@@ -268,7 +268,7 @@ impl Tool for RawOutside {
             {
                 Progress::Waiting => None,
                 Progress::Again => {
-                    self.entries.wake(key);
+                    self.entries.go_on(key);
                     None
                 }
                 Progress::Over(reason) => Some(reason),

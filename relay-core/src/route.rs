@@ -196,7 +196,7 @@ impl Route {
         };
         match session.run(&self.patience, &mut context.tackle) {
             Progress::Waiting => {}
-            Progress::Again => self.entries.wake(key),
+            Progress::Again => self.entries.go_on(key),
             Progress::Over(reason) => {
                 if let Some(entry) = self.entries.remove(key) {
                     self.finish(entry, &reason, context);

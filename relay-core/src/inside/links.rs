@@ -128,7 +128,7 @@ impl Inside {
                 }
                 Next::Nothing => break,
                 Next::Again => {
-                    self.entries.wake(key);
+                    self.entries.go_on(key);
                     break;
                 }
                 Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
@@ -147,7 +147,7 @@ impl Inside {
             let deadline = entry.deadline(&patience);
             self.entries.arm(key, deadline);
             if used_up {
-                self.entries.wake(key);
+                self.entries.go_on(key);
             }
         }
     }

@@ -105,7 +105,7 @@ impl Outside {
             match entry.carrier.next(key, &patience, context) {
                 Next::Nothing => break,
                 Next::Again => {
-                    self.entries.wake(key);
+                    self.entries.go_on(key);
                     break;
                 }
                 Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
@@ -126,7 +126,7 @@ impl Outside {
             let deadline = entry.carrier.deadline(&patience);
             self.entries.arm(key, deadline);
             if used_up {
-                self.entries.wake(key);
+                self.entries.go_on(key);
             }
         }
     }
