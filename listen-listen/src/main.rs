@@ -1,7 +1,7 @@
 //! `listen-listen`: the outside node. Clients and links both come to it; it gives each client to a link.
 
 use clap::Parser;
-use relay_core::cli::{self, Common, LinkOptions, Messages, OutsideOptions};
+use relay_core::cli::{self, ClientOptions, Common, LinkOptions, Messages, OutsideOptions};
 use relay_core::plan::OutsidePlan;
 use relay_core::report::Exit;
 
@@ -17,9 +17,10 @@ fn main() -> Exit {
         common,
         links,
         outside,
+        client_options,
         ..
     } = &typed;
-    match OutsidePlan::new(clients, link, common, links, outside) {
+    match OutsidePlan::new(clients, link, common, links, outside, client_options) {
         Ok(plan) => relay_core::run_outside(plan, report),
         Err(fault) => cli::refuse::<CommandLine>(&report, fault),
     }
@@ -51,6 +52,9 @@ struct CommandLine {
 
     #[command(flatten)]
     outside: OutsideOptions,
+
+    #[command(flatten)]
+    client_options: ClientOptions,
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_NAME");

@@ -10,6 +10,8 @@
     reason = "the help texts show defaults in brackets"
 )]
 
+mod access;
+
 use std::fmt::Display;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -17,10 +19,15 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, Command, Parser};
 
+use ipnet::IpNet;
+
+use crate::access::parse_network;
 use crate::address::{BindAddress, parse_bind};
 use crate::limits::{BACKOFF_MIN, HEARTBEAT_MAX, HEARTBEAT_MIN, IDLE_LINKS_MAX};
 use crate::plan::Family;
 use crate::report::{Exit, LogFormat, Report, Verbosity, print_text};
+
+pub use access::{ClientAccess, ClientOptions};
 
 /// Reads the command line of this process. Help and version are printed; what is wrong is reported, with the usage.
 ///
@@ -166,6 +173,10 @@ pub struct OutsideOptions {
     /// Let at most this many clients wait [1024]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub queue: Option<usize>,
+
+    /// Let links of this network in, and no others
+    #[arg(long, value_name = "CIDR", allow_hyphen_values = true, value_parser = parse_network)]
+    pub allow_link: Vec<IpNet>,
 }
 
 /// What `connect-connect` adds.
@@ -406,8 +417,10 @@ fn explain_option(option: &str, suggested: &str, tool: &Command) -> String {
 /// The tools that have an option which not all of them have.
 fn owners_of_option(name: &str) -> Vec<&'static str> {
     let empty = || Command::new("");
-    let route = Dialing::augment_args(empty());
-    let outside = OutsideOptions::augment_args(LinkOptions::augment_args(empty()));
+    let route = ClientOptions::augment_args(Dialing::augment_args(empty()));
+    let outside = ClientOptions::augment_args(OutsideOptions::augment_args(
+        LinkOptions::augment_args(empty()),
+    ));
     let inside =
         InsideOptions::augment_args(LinkOptions::augment_args(Dialing::augment_args(empty())));
     [

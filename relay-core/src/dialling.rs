@@ -20,6 +20,10 @@ pub struct Dialling {
 
 /// How far it is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at once and taken apart at once"
+)]
 pub enum Progress {
     /// Not done.
     Waiting(Box<Dialling>),

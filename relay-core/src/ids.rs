@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::access::Seat;
 use crate::proto::frame::{NodeId, SessionId};
 use crate::session::Account;
 use crate::socket::listen::Peer;
@@ -42,6 +43,7 @@ impl SessionIds {
             to,
             started: now,
             closed_first: None,
+            seat: Seat::default(),
         }
     }
 }

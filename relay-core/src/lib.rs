@@ -15,12 +15,14 @@
 //! | [`cli`], [`address`], [`plan`] | what was typed, and what it means |
 //! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
 //! | [`event_loop`], [`entries`], [`token`], [`listeners`] | the loop: who is woken when |
+//! | [`access`] | who may come in |
 //! | [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
 //! | [`pump`], [`link_end`], [`window`] | bytes |
 //! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
 //! | [`socket`], [`linux`] | calls of the system; what only Linux has |
 //! | [`report`], [`limits`], [`ids`] | messages, numbers, names |
 
+pub mod access;
 pub mod address;
 pub mod carrier;
 pub mod cli;

@@ -134,6 +134,11 @@ impl Listeners {
             .filter_map(|place| Some((place.word.as_str(), place.listener.as_ref()?.address())))
     }
 
+    /// The word that asked for it.
+    pub fn word(&self, id: ListenerId) -> &str {
+        self.all.get(id.0 as usize).map_or("", |place| &place.word)
+    }
+
     /// The listener, while it is open.
     pub fn get(&self, id: ListenerId) -> Option<&Listener> {
         self.all.get(id.0 as usize)?.listener.as_ref()

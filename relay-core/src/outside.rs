@@ -14,6 +14,7 @@ use mio::event::Event;
 
 use self::clients::{Door, Waiting};
 use self::links::LinkEntry;
+use crate::access::{AccessList, Gate};
 use crate::address::ListenPoint;
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
@@ -26,7 +27,7 @@ use crate::proto::frame::NodeId;
 use crate::report::{Exit, Report, Throttle};
 use crate::session::{CloseReason, Patience};
 use crate::socket::inherited;
-use crate::socket::listen::{Accepted, Peer};
+use crate::socket::listen::Accepted;
 use crate::socket::options::Purpose;
 use crate::token::{Key, Slot};
 
@@ -52,6 +53,8 @@ struct Outside {
     doors: Vec<Option<Door>>,
     client_listeners: Vec<ListenerId>,
     link_listeners: Vec<ListenerId>,
+    client_gate: Gate,
+    link_gate: Gate,
     heartbeat: Duration,
     patience: Patience,
     sessions_max: usize,
@@ -103,6 +106,8 @@ impl Outside {
             doors: Vec::new(),
             client_listeners: Vec::new(),
             link_listeners: Vec::new(),
+            client_gate: Gate::of(&plan.admission),
+            link_gate: Gate::of_links(&plan.link_access),
             heartbeat: plan.heartbeat,
             patience: Patience::of(settings),
             sessions_max: context.settings.sessions_max,
@@ -125,22 +130,21 @@ impl Outside {
         let (connected, listening): (Vec<_>, Vec<_>) =
             plan.link.iter().partition(|point| is_connection(&point.at));
         let inherited_clients = outside.bind_clients(plan, context)?;
-        outside.bind_links(&listening, settings.family, context)?;
+        outside.bind_links(&listening, &plan.link_access, settings.family, context)?;
         context.listeners.open_all(&context.registry, &[])?;
         for point in connected {
-            let end = inherited::point(point, Purpose::Link)?;
-            outside.link_accepted(end, Peer::Inherited, context);
+            let link = inherited::connected(point, Purpose::Link)?;
+            outside
+                .link_gate
+                .admits_inherited(&link, point, &context.report)?;
+            outside.link_accepted(link, context);
         }
         for (point, door) in inherited_clients {
-            let end = inherited::point(point, Purpose::Session)?;
-            outside.client_accepted(
-                &door,
-                Accepted {
-                    end,
-                    peer: Peer::Inherited,
-                },
-                context,
-            );
+            let client = inherited::connected(point, Purpose::Session)?;
+            let seat = outside
+                .client_gate
+                .admits_inherited(&client, point, &context.report)?;
+            outside.client_accepted(&door, client, seat, context);
         }
         Ok(outside)
     }
@@ -187,6 +191,7 @@ impl Outside {
     fn bind_links(
         &mut self,
         points: &[&ListenPoint],
+        access: &AccessList,
         family: Family,
         context: &mut Context,
     ) -> Result<(), String> {
@@ -198,7 +203,7 @@ impl Outside {
                     .get(*id)
                     .is_some_and(|listener| !listener.is_local())
             });
-            if open {
+            if open && access.is_empty() {
                 let text = format_args!(
                     "anyone who can reach {} can serve the clients: links are not authenticated",
                     point.word
@@ -257,15 +262,25 @@ impl Tool for Outside {
     }
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
+        let word = context.listeners.word(listener);
         match self.doors[listener.0 as usize].clone() {
-            None => self.link_accepted(accepted.end, accepted.peer, context),
+            None => {
+                let gate = &mut self.link_gate;
+                if gate.admits(&accepted, word, &context.report).is_some() {
+                    self.link_accepted(accepted, context);
+                }
+            }
             Some(door) => {
+                let gate = &mut self.client_gate;
+                let Some(seat) = gate.admits(&accepted, word, &context.report) else {
+                    return;
+                };
                 if self.once {
                     context
                         .listeners
                         .close(&self.client_listeners, &context.registry);
                 }
-                self.client_accepted(&door, accepted, context);
+                self.client_accepted(&door, accepted, seat, context);
             }
         }
     }
@@ -341,10 +356,11 @@ impl Tool for Outside {
 
     fn status(&self) -> Status {
         let more = format!(
-            " waiting={} links={} idle={}",
+            " waiting={} links={} idle={} denied={}",
             self.pairing.waiting(),
             self.links,
-            self.pairing.idle()
+            self.pairing.idle(),
+            self.client_gate.denied() + self.link_gate.denied()
         );
         Status {
             sessions: self.clients,

@@ -16,11 +16,12 @@ use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use crate::access::AccessList;
 use crate::address::{
     AddressError, BindAddress, ListenPoint, ServiceName, Target, parse_listen, parse_target,
     split_service,
 };
-use crate::cli::{Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
+use crate::cli::{ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
 use crate::limits::SERVICES_MAX;
 use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
 
@@ -34,11 +35,18 @@ pub struct RoutePlan {
     pub settings: Settings,
     /// Where clients come in, and where they are taken.
     pub routes: Vec<(ListenPoint, Target)>,
+    /// Which clients may come in.
+    pub admission: Admission,
 }
 
 impl RoutePlan {
     /// Reads `LISTEN TARGET [LISTEN TARGET]...`.
-    pub fn new(words: &[String], dialing: &Dialing, common: &Common) -> Result<Self, PlanError> {
+    pub fn new(
+        words: &[String],
+        dialing: &Dialing,
+        common: &Common,
+        clients: &ClientOptions,
+    ) -> Result<Self, PlanError> {
         if let Some(word) = words.iter().find(|word| split_service(word).0.is_some()) {
             return Err(PlanError::NameWithoutNodes(word.clone()));
         }
@@ -70,6 +78,7 @@ impl RoutePlan {
         Ok(Self {
             settings: Settings::new(common, dialing, once),
             routes,
+            admission: Admission::of(clients),
         })
     }
 }
@@ -81,8 +90,12 @@ pub struct OutsidePlan {
     pub settings: Settings,
     /// Where clients come in, a list for each service, in order of first mention.
     pub clients: Vec<Service<ListenPoint>>,
+    /// Which clients may come in.
+    pub admission: Admission,
     /// Where links come in. With `raw`, one point, which is not an inherited listening socket.
     pub link: Vec<ListenPoint>,
+    /// Which links may come in.
+    pub link_access: AccessList,
     /// The longest silence this side leaves on a link.
     pub heartbeat: Duration,
     /// Links without framing: one connection, one session. Then `clients` is one list without a name.
@@ -101,6 +114,7 @@ impl OutsidePlan {
         common: &Common,
         links: &LinkOptions,
         outside: &OutsideOptions,
+        client_options: &ClientOptions,
     ) -> Result<Self, PlanError> {
         let heartbeat = links.heartbeat.unwrap_or(HEARTBEAT_DEFAULT);
         let wait_timeout = outside.wait_timeout.unwrap_or(WAIT_TIMEOUT_DEFAULT);
@@ -136,7 +150,9 @@ impl OutsidePlan {
         Ok(Self {
             settings: Settings::new(common, &Dialing::default(), once),
             clients: services,
+            admission: Admission::of(client_options),
             link,
+            link_access: AccessList::of_allowed(&outside.allow_link),
             heartbeat,
             raw: links.raw,
             wait_timeout,
@@ -235,6 +251,24 @@ impl InsidePlan {
             links_max,
             server_bind: inside.server_bind,
         })
+    }
+}
+
+/// Which clients may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// By their address.
+    pub list: AccessList,
+    /// How many sessions one client may have at once.
+    pub sessions_per_client_max: Option<usize>,
+}
+
+impl Admission {
+    fn of(clients: &ClientOptions) -> Self {
+        Self {
+            list: clients.access.0.clone(),
+            sessions_per_client_max: clients.max_sessions_per_client,
+        }
     }
 }
 
@@ -416,6 +450,8 @@ mod tests {
         dialing: Dialing,
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        clients: ClientOptions,
     }
 
     #[derive(Parser)]
@@ -429,6 +465,8 @@ mod tests {
         links: LinkOptions,
         #[command(flatten)]
         outside: OutsideOptions,
+        #[command(flatten)]
+        client_options: ClientOptions,
     }
 
     #[derive(Parser)]
@@ -451,7 +489,7 @@ mod tests {
 
     fn route(line: &str) -> Result<RoutePlan, String> {
         let typed: Route = typed(line);
-        RoutePlan::new(&typed.words, &typed.dialing, &typed.common)
+        RoutePlan::new(&typed.words, &typed.dialing, &typed.common, &typed.clients)
             .map_err(|error| error.to_string())
     }
 
@@ -462,8 +500,9 @@ mod tests {
             common,
             links,
             outside,
+            client_options,
         } = typed(line);
-        OutsidePlan::new(&clients, &link, &common, &links, &outside)
+        OutsidePlan::new(&clients, &link, &common, &links, &outside, &client_options)
             .map_err(|error| error.to_string())
     }
 
@@ -498,6 +537,29 @@ mod tests {
 
     /// The limit of open files is below it.
     const CLOSED: RawFd = RawFd::MAX;
+
+    #[test]
+    fn allow_and_deny_are_one_list_in_the_order_in_which_they_were_typed() {
+        let plan =
+            route("8000 srv:80 --deny 10.0.0.1 --allow 10.0.0.0/8 --deny 192.0.2.1 --allow ::1")
+                .unwrap();
+        let list = plan.admission.list;
+        let permits = |ip: &str| list.check(ip.parse().unwrap()).is_ok();
+        assert!(!permits("10.0.0.1"));
+        assert!(permits("10.0.0.2"));
+        assert!(!permits("192.0.2.1"));
+        assert!(permits("::1"));
+        assert!(!permits("192.0.2.2"));
+        let plan =
+            outside("8000 8001 --allow 10.0.0.0/8 --deny 10.0.0.1 --allow-link ::1").unwrap();
+        assert!(
+            plan.admission
+                .list
+                .check("10.0.0.1".parse().unwrap())
+                .is_ok()
+        );
+        assert!(plan.link_access.check("10.0.0.1".parse().unwrap()).is_err());
+    }
 
     #[test]
     fn the_nth_port_leads_to_the_nth_target_and_one_target_serves_all() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
+use crate::access::{Gate, Seat};
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
@@ -17,7 +18,7 @@ use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
 use crate::socket::end::End;
 use crate::socket::inherited;
-use crate::socket::listen::{Accepted, Peer};
+use crate::socket::listen::Accepted;
 use crate::socket::options::Purpose;
 use crate::token::{Key, Slot};
 
@@ -32,6 +33,8 @@ pub(crate) fn run_raw_outside(plan: OutsidePlan, report: Report) -> Exit {
 #[derive(Debug)]
 struct RawOutside {
     entries: Entries<Entry>,
+    client_gate: Gate,
+    link_gate: Gate,
     ids: SessionIds,
     /// Clients that wait, first come, first served.
     waiting: VecDeque<Key>,
@@ -73,6 +76,8 @@ impl RawOutside {
         let settings = &plan.settings;
         let mut outside = Self {
             entries: Entries::default(),
+            client_gate: Gate::of(&plan.admission),
+            link_gate: Gate::of_links(&plan.link_access),
             ids: SessionIds::new(),
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
@@ -102,7 +107,11 @@ impl RawOutside {
         }
         for point in &plan.link {
             if is_connection(&point.at) {
-                outside.fixed_link = Some(inherited::point(point, Purpose::Session)?);
+                let link = inherited::connected(point, Purpose::Session)?;
+                outside
+                    .link_gate
+                    .admits_inherited(&link, point, &context.report)?;
+                outside.fixed_link = Some(link.end);
             } else {
                 outside
                     .link_listeners
@@ -117,24 +126,27 @@ impl RawOutside {
             .listeners
             .open_all(&context.registry, &outside.link_listeners)?;
         for point in connected {
-            let end = inherited::point(point, Purpose::Session)?;
-            outside.client_accepted(
-                &point.word,
-                Accepted {
-                    end,
-                    peer: Peer::Inherited,
-                },
-                context,
-            );
+            let client = inherited::connected(point, Purpose::Session)?;
+            let seat = outside
+                .client_gate
+                .admits_inherited(&client, point, &context.report)?;
+            outside.client_accepted(&point.word, client, seat, context);
         }
         Ok(outside)
     }
 
-    fn client_accepted(&mut self, word: &str, accepted: Accepted, context: &mut Context) {
+    fn client_accepted(
+        &mut self,
+        word: &str,
+        accepted: Accepted,
+        seat: Seat,
+        context: &mut Context,
+    ) {
         let Accepted { mut end, peer, .. } = accepted;
         let now = context.now();
         let key = self.entries.next_key();
-        let account = self.ids.account(peer, word.into(), now);
+        let mut account = self.ids.account(peer, word.into(), now);
+        account.seat = seat;
         match end.register(&context.registry, key, Slot::LEFT) {
             Ok(()) => {
                 self.entries.insert(Entry::Waiting(Box::new(Waiting {
@@ -240,15 +252,24 @@ impl Tool for RawOutside {
             .map(|(_, word)| word.clone());
         match word {
             None => {
+                let word = context.listeners.word(listener);
+                let gate = &mut self.link_gate;
+                if gate.admits(&accepted, word, &context.report).is_none() {
+                    return;
+                }
                 self.link_accepted(accepted.end, context);
                 // The port closes before another dial can find it open.
                 self.decide(context);
             }
             Some(word) => {
+                let gate = &mut self.client_gate;
+                let Some(seat) = gate.admits(&accepted, &word, &context.report) else {
+                    return;
+                };
                 if self.once {
                     self.close_clients(context);
                 }
-                self.client_accepted(&word, accepted, context);
+                self.client_accepted(&word, accepted, seat, context);
             }
         }
     }
@@ -329,7 +350,11 @@ impl Tool for RawOutside {
     fn status(&self) -> Status {
         Status {
             sessions: self.entries.len(),
-            more: format!(" waiting={}", self.waiting.len()),
+            more: format!(
+                " waiting={} denied={}",
+                self.waiting.len(),
+                self.client_gate.denied() + self.link_gate.denied()
+            ),
         }
     }
 

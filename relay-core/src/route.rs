@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use mio::event::Event;
 
+use crate::access::{Gate, Seat};
 use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
@@ -17,7 +18,7 @@ use crate::session::{Account, CloseReason, Patience, Progress, Session, close_en
 use crate::socket::dial::{Dial, Manner};
 use crate::socket::end::End;
 use crate::socket::inherited;
-use crate::socket::listen::{Accepted, Peer};
+use crate::socket::listen::Accepted;
 use crate::socket::options::Purpose;
 use crate::socket::resolve::{Answer, Asker};
 use crate::token::{Key, Slot};
@@ -41,6 +42,7 @@ struct Route {
     way_of: Vec<usize>,
     manner: Manner,
     patience: Patience,
+    gate: Gate,
     ids: SessionIds,
     sessions_max: usize,
     once: bool,
@@ -78,6 +80,7 @@ impl Route {
             way_of: Vec::new(),
             manner: Manner::of(settings, Purpose::Session),
             patience: Patience::of(settings),
+            gate: Gate::of(&plan.admission),
             ids: SessionIds::new(),
             sessions_max: context.settings.sessions_max,
             once: settings.once,
@@ -115,16 +118,24 @@ impl Route {
             .enumerate()
             .filter(|(way, _)| connected[*way])
         {
-            let end = inherited::point(point, Purpose::Session)?;
-            route.begin(way, end, Peer::Inherited, context);
+            let client = inherited::connected(point, Purpose::Session)?;
+            let seat = route
+                .gate
+                .admits_inherited(&client, point, &context.report)?;
+            route.begin(way, client, seat, context);
         }
         Ok(route)
     }
 
     /// A client has come: dial its server.
-    fn begin(&mut self, way: usize, mut left: End, peer: Peer, context: &mut Context) {
+    fn begin(&mut self, way: usize, client: Accepted, seat: Seat, context: &mut Context) {
         let now = context.now();
-        let account = self.ids.account(peer, self.ways[way].to.clone(), now);
+        let Accepted {
+            end: mut left,
+            peer,
+        } = client;
+        let mut account = self.ids.account(peer, self.ways[way].to.clone(), now);
+        account.seat = seat;
         let key = self.entries.next_key();
         if let Err(error) = left.register(&context.registry, key, Slot::LEFT) {
             context.report.warning(format_args!(
@@ -257,11 +268,15 @@ impl Tool for Route {
     }
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
+        let word = context.listeners.word(listener);
+        let Some(seat) = self.gate.admits(&accepted, word, &context.report) else {
+            return;
+        };
         let way = self.way_of[listener.0 as usize];
         if self.once {
             self.close_listeners(context);
         }
-        self.begin(way, accepted.end, accepted.peer, context);
+        self.begin(way, accepted, seat, context);
     }
 
     fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
@@ -308,7 +323,7 @@ impl Tool for Route {
     fn status(&self) -> Status {
         Status {
             sessions: self.entries.len(),
-            more: String::new(),
+            more: format!(" denied={}", self.gate.denied()),
         }
     }
 

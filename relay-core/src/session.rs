@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
+use crate::access::Seat;
 use crate::plan::Settings;
 use crate::proto::frame::{AbortCode, SessionId};
 use crate::pump::{Direction, Flow, Tackle, Verdict};
@@ -96,6 +97,8 @@ pub struct Account {
     pub started: Instant,
     /// Whose end of file came first.
     pub closed_first: Option<Side>,
+    /// Its place among the sessions of its client, where these are counted.
+    pub seat: Seat,
 }
 
 impl Session {

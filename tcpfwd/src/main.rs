@@ -1,7 +1,7 @@
 //! `tcpfwd`: a layer-4 route between two networks, for as long as it runs.
 
 use clap::Parser;
-use relay_core::cli::{self, Common, Dialing, Messages};
+use relay_core::cli::{self, ClientOptions, Common, Dialing, Messages};
 use relay_core::plan::RoutePlan;
 use relay_core::report::Exit;
 
@@ -11,7 +11,14 @@ fn main() -> Exit {
         Err(exit) => return exit,
     };
     let report = typed.messages.report(PROGRAM);
-    match RoutePlan::new(&typed.words, &typed.dialing, &typed.common) {
+    let CommandLine {
+        words,
+        dialing,
+        common,
+        clients,
+        ..
+    } = &typed;
+    match RoutePlan::new(words, dialing, common, clients) {
         Ok(plan) => relay_core::run_route(plan, report),
         Err(fault) => cli::refuse::<CommandLine>(&report, fault),
     }
@@ -36,6 +43,9 @@ struct CommandLine {
 
     #[command(flatten)]
     common: Common,
+
+    #[command(flatten)]
+    clients: ClientOptions,
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_NAME");

@@ -27,6 +27,17 @@ impl End {
             .unwrap_or_else(|error| panic!("unable to connect to {address}: {error}"))
     }
 
+    /// Dials `address` from the local address `from`, both IPv4.
+    pub fn dial_from(from: &str, address: &str) -> End {
+        let parse = |text: &str| -> SocketAddr { text.parse().expect("an address with a port") };
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("descriptors are left");
+        socket
+            .bind(&parse(from).into())
+            .expect("all of 127.0.0.0/8 is local");
+        socket.connect(&parse(address).into()).expect("it listens");
+        End::from(socket)
+    }
+
     /// Dials as [`End::dial`] does, where being refused is an answer.
     pub fn try_dial(address: &str) -> io::Result<End> {
         let (domain, address) = parse(address);

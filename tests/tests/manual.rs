@@ -25,6 +25,7 @@ examples! {
     gender_changer,
     gender_changer_inside,
     listen_listen_inside_address,
+    listen_listen_allow_link,
     services,
     ranges,
     listen_listen_raw,
@@ -34,6 +35,7 @@ examples! {
     connect_connect_once,
     tcpfwd_route,
     tcpfwd_expire,
+    tcpfwd_allow,
     tcpfwd_tcpserver,
     tcpfwd_inetd,
     tcpfwd_pipeline,
@@ -106,6 +108,16 @@ fn listen_listen_inside_address() {
     let _inside = node!("connect-connect 192.0.2.7:8001 srv:7200");
     expect_page("127.0.0.1:8000", "srv:7200");
     assert!(End::try_dial("127.0.0.1:8001").is_err());
+}
+
+fn listen_listen_allow_link() {
+    let _world = World::new();
+    network::add_address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    let _example = start("listen-listen-allow-link");
+    let mut denied = node!("connect-connect --once 127.0.0.1:8001 srv:7200");
+    assert_eq!(denied.exit_code(), 111);
+    let _inside = node!("connect-connect --bind 192.0.2.7 192.0.2.7:8001 srv:7200");
+    expect_page("127.0.0.1:8000", "srv:7200");
 }
 
 fn services() {
@@ -181,6 +193,15 @@ fn tcpfwd_expire() {
     let _example = start("tcpfwd-expire");
     expect_page("127.0.0.1:8080", "srv:80");
     expect_greeting("127.0.0.1:2222", "SSH-2.0");
+}
+
+fn tcpfwd_allow() {
+    let _world = World::new();
+    network::add_address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    let _example = start("tcpfwd-allow");
+    // This host dials its own address from that address.
+    expect_page("192.0.2.7:8080", "srv:80");
+    End::dial("127.0.0.1:8080").expect_reset();
 }
 
 fn tcpfwd_tcpserver() {

@@ -2,6 +2,7 @@
 
 use super::reaching::{Outcome, Reaching, Server};
 use super::{Entry, Inside};
+use crate::access::Seat;
 use crate::carrier::{Ended, Stage};
 use crate::event_loop::Context;
 use crate::proto::frame::{Open, RefusedCode};
@@ -53,6 +54,7 @@ impl Inside {
             to: to.clone(),
             started: now,
             closed_first: None,
+            seat: Seat::default(),
         };
         context.report.debug(format_args!(
             "session {}: {client} is signalled, dialling {to}",

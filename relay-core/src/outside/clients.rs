@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Entry, Outside};
+use crate::access::Seat;
 use crate::event_loop::Context;
 use crate::link::pairing::Ticket;
 use crate::session::{Account, CloseReason, Side, close_end};
@@ -48,11 +49,13 @@ impl Outside {
         &mut self,
         door: &Door,
         accepted: Accepted,
+        seat: Seat,
         context: &mut Context,
     ) {
         let now = context.now();
         let local = accepted.end.local_address();
-        let account = self.ids.account(accepted.peer, door.to.clone(), now);
+        let mut account = self.ids.account(accepted.peer, door.to.clone(), now);
+        account.seat = seat;
         let client = Client {
             end: accepted.end,
             local,

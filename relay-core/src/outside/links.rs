@@ -12,8 +12,7 @@ use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
 use crate::proto::link::{Event as Frame, Link};
 use crate::report::{self, Exit, sanitise};
 use crate::session::{CloseReason, Side};
-use crate::socket::end::End;
-use crate::socket::listen::Peer;
+use crate::socket::listen::{Accepted, Peer};
 use crate::token::{Key, Slot};
 
 /// A link, and whose it is.
@@ -26,7 +25,8 @@ pub(super) struct LinkEntry {
 }
 
 impl Outside {
-    pub(super) fn link_accepted(&mut self, mut end: End, peer: Peer, context: &mut Context) {
+    pub(super) fn link_accepted(&mut self, accepted: Accepted, context: &mut Context) {
+        let Accepted { mut end, peer } = accepted;
         let key = self.entries.next_key();
         if let Err(error) = end.register(&context.registry, key, Slot::LEFT) {
             let text = format_args!(

@@ -360,6 +360,11 @@ impl End {
         SockRef::from(&self.read).local_addr().ok()?.as_socket()
     }
 
+    /// The address of the peer, where it has one.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        SockRef::from(&self.read).peer_addr().ok()?.as_socket()
+    }
+
     /// A dial of a local port that nobody listens on can meet itself, if the kernel picked that very port for it.
     pub fn is_joined_to_itself(&self, peer: SocketAddr) -> bool {
         peer.ip().is_loopback() && self.local_address() == Some(peer)

@@ -13,6 +13,7 @@ use nix::unistd::isatty;
 use socket2::SockRef;
 
 use super::end::{End, Medium};
+use super::listen::{Accepted, Peer};
 use super::options::{Purpose, prepare};
 use crate::address::{ListenAt, ListenPoint, Target, TargetAt};
 use crate::report;
@@ -24,6 +25,14 @@ pub fn point(point: &ListenPoint, purpose: Purpose) -> Result<End, String> {
         _ => stdio(purpose),
     };
     end.map_err(|error| unable_to_use(&point.word, &error))
+}
+
+/// [`point`], as if it had just been accepted.
+pub fn connected(word: &ListenPoint, purpose: Purpose) -> Result<Accepted, String> {
+    Ok(Accepted {
+        end: point(word, purpose)?,
+        peer: Peer::Inherited,
+    })
 }
 
 /// The connection that a word to dial stands for, if it is not to be dialled.
