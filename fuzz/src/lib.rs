@@ -5,7 +5,8 @@ mod hostile;
 
 use relay_core::address::{parse_listen, parse_target};
 use relay_core::limits::FRAME_HEADER_BYTES;
-use relay_core::proto::frame::{Frame, Header};
+use relay_core::proto::frame::{Frame, Header, SessionId};
+use relay_core::proto::proxy_header::{self, HEADER_LOOK_BYTES, Version};
 
 pub use hostile::{link_inside, link_outside};
 
@@ -59,5 +60,29 @@ pub fn address(input: &[u8]) {
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// The verdict on the first bytes of a connection does not depend on how they were cut, and addresses that are understood can be
+/// said again.
+pub fn proxy_header(input: &[u8]) {
+    let whole = proxy_header::parse(input);
+    for cut in 0..input.len().min(HEADER_LOOK_BYTES + 1) {
+        let verdict = proxy_header::parse(&input[..cut]);
+        assert!(
+            verdict == Ok(None) || verdict == whole,
+            "{cut}: {verdict:?}"
+        );
+    }
+    let Ok(Some(header)) = whole else {
+        assert!(whole.is_err() || input.len() < HEADER_LOOK_BYTES);
+        return;
+    };
+    for version in [Version::V1, Version::V2] {
+        let session = SessionId::new([0; 8], 1);
+        let again = proxy_header::encode(version, header.addresses.as_ref(), session);
+        let parsed =
+            proxy_header::parse(&again).map(|parsed| parsed.map(|header| header.addresses));
+        assert_eq!(parsed, Ok(Some(header.addresses)));
     }
 }

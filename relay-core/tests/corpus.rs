@@ -33,6 +33,11 @@ fn every_seed_of_the_outside_end_of_a_link_holds() {
     replay("link_outside", properties::link_outside);
 }
 
+#[test]
+fn every_seed_of_the_proxy_headers_holds() {
+    replay("proxy_header", properties::proxy_header);
+}
+
 fn replay(target: &str, property: fn(&[u8])) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/seeds")

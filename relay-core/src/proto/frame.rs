@@ -7,9 +7,10 @@
 //! frame's own length, which [`Header::parse`] bounds.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::addresses::{Addresses, UNSPECIFIED, block_bytes};
 use crate::limits::{
     CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX,
 };
@@ -428,11 +429,6 @@ impl Welcome {
     }
 }
 
-/// PROXY protocol v2, §2.2: the family and transport of a TCP connection over IPv4, over IPv6, and of anything else.
-const TCP4: u8 = 0x11;
-const TCP6: u8 = 0x21;
-const UNSPECIFIED: u8 = 0x00;
-
 impl Open {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let number = reader.u32()?;
@@ -441,36 +437,16 @@ impl Open {
         let session = SessionId(reader.array()?);
         let family = reader.u8()?;
         let length = usize::from(reader.u16()?);
-        let mut addresses = Reader {
-            kind: Kind::Open,
-            rest: reader.take(length)?,
-        };
-        let hosts: Option<(IpAddr, IpAddr)> = match family {
-            TCP4 => Some((
-                Ipv4Addr::from(addresses.array()?).into(),
-                Ipv4Addr::from(addresses.array()?).into(),
-            )),
-            TCP6 => Some((
-                Ipv6Addr::from(addresses.array()?).into(),
-                Ipv6Addr::from(addresses.array()?).into(),
-            )),
-            _ => None,
-        };
-        let (client, local) = match hosts {
-            Some((from, to)) => (
-                Some(SocketAddr::new(from.to_canonical(), addresses.u16()?)),
-                Some(SocketAddr::new(to.to_canonical(), addresses.u16()?)),
-            ),
-            None => (None, None),
-        };
+        let addresses = Addresses::parse(family, reader.take(length)?)
+            .map_err(|_| Malformed::Length(Kind::Open))?;
         reader.skip_tlvs()?;
         Ok(Self {
             number,
             service,
             index,
             session,
-            client,
-            local,
+            client: addresses.map(|addresses| addresses.client()),
+            local: addresses.map(|addresses| addresses.local()),
         })
     }
 
@@ -483,30 +459,15 @@ impl Open {
     }
 }
 
-/// Family, length and the two addresses. A v4-mapped address is an IPv4 one, read and written; a mixed pair travels as IPv6.
+/// Family, length and the two addresses.
 fn encode_addresses(client: Option<SocketAddr>, local: Option<SocketAddr>, out: &mut Vec<u8>) {
     let (Some(client), Some(local)) = (client, local) else {
         out.extend_from_slice(&[UNSPECIFIED, 0, 0]);
         return;
     };
-    match (client.ip().to_canonical(), local.ip().to_canonical()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            out.extend_from_slice(&[TCP4, 0, 12]);
-            out.extend_from_slice(&from.octets());
-            out.extend_from_slice(&to.octets());
-        }
-        (from, to) => {
-            let wide = |ip| match ip {
-                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                IpAddr::V6(ip) => ip,
-            };
-            out.extend_from_slice(&[TCP6, 0, 36]);
-            out.extend_from_slice(&wide(from).octets());
-            out.extend_from_slice(&wide(to).octets());
-        }
-    }
-    out.extend_from_slice(&client.port().to_be_bytes());
-    out.extend_from_slice(&local.port().to_be_bytes());
+    let addresses = Addresses::new(client, local);
+    out.extend_from_slice(&[addresses.family(), 0, block_bytes(addresses.family()) as u8]);
+    addresses.encode(out);
 }
 
 fn encode_service(name: &str, out: &mut Vec<u8>) {

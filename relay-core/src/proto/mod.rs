@@ -1,4 +1,6 @@
 //! Protocols without sockets and clocks: bytes and the time go in, events and bytes come out.
 
+pub mod addresses;
 pub mod frame;
 pub mod link;
+pub mod proxy_header;
