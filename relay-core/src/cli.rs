@@ -25,6 +25,7 @@ use crate::access::parse_network;
 use crate::address::{BindAddress, parse_bind};
 use crate::limits::{BACKOFF_MIN, HEARTBEAT_MAX, HEARTBEAT_MIN, IDLE_LINKS_MAX};
 use crate::plan::Family;
+use crate::proto::proxy_header::Version;
 use crate::report::{Exit, LogFormat, Report, Verbosity, print_text};
 
 pub use access::{ClientAccess, ClientOptions};
@@ -90,6 +91,10 @@ pub struct Dialing {
     /// Give a dial up after this time [10s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub connect_timeout: Option<Duration>,
+
+    /// Tell the server who the client is, by a PROXY header, v1 or v2
+    #[arg(long, value_name = "VERSION", value_enum, hide_possible_values = true)]
+    pub send_proxy: Option<Version>,
 }
 
 /// What all tools share.

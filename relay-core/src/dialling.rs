@@ -15,6 +15,8 @@ use std::time::Instant;
 pub struct Dialling {
     left: End,
     dial: Dial,
+    /// What the server gets first.
+    preface: Box<[u8]>,
     account: Account,
 }
 
@@ -35,10 +37,11 @@ pub enum Progress {
 
 impl Dialling {
     /// The dial has begun.
-    pub fn new(left: End, dial: Dial, account: Account) -> Box<Self> {
+    pub fn new(left: End, dial: Dial, preface: Box<[u8]>, account: Account) -> Box<Self> {
         Box::new(Self {
             left,
             dial,
+            preface,
             account,
         })
     }
@@ -69,9 +72,13 @@ impl Dialling {
         }
         match self.dial.run(registry, key, now) {
             Step::Pending => Progress::Waiting(self),
-            Step::Connected(right, _) => {
-                Progress::Joined(Session::new(self.left, right, self.account, now))
-            }
+            Step::Connected(right, _) => Progress::Joined(Session::new(
+                self.left,
+                right,
+                self.preface,
+                self.account,
+                now,
+            )),
             Step::Failed(error) => {
                 let why = format!("unable to connect to {}: {error}", self.account.to);
                 Progress::Over(CloseReason::Unreached(why), self)

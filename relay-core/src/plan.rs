@@ -23,6 +23,7 @@ use crate::address::{
 };
 use crate::cli::{ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
 use crate::limits::SERVICES_MAX;
+use crate::proto::proxy_header::Version;
 use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
 
 pub use checks::is_listening;
@@ -290,6 +291,8 @@ pub struct Settings {
     pub bind: Option<BindAddress>,
     /// How long a dial may take, over all addresses of a name.
     pub connect_timeout: Duration,
+    /// The version of the PROXY header that servers get.
+    pub send_proxy: Option<Version>,
     /// How long a session may be silent in both directions.
     pub idle_timeout: Option<Duration>,
     /// How long a session with one finished direction may be silent in the other.
@@ -316,6 +319,7 @@ impl Settings {
             family: common.family(),
             bind: dialing.bind,
             connect_timeout: dialing.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
+            send_proxy: dialing.send_proxy,
             idle_timeout: common.idle_timeout.and_then(|timeout| timeout.0),
             half_close_timeout: common
                 .half_close_timeout

@@ -132,6 +132,8 @@ pub struct Direction {
     in_flight: InFlight,
     way: Way,
     delivered: u64,
+    /// Of these, the first are none of the source's.
+    preface: u16,
 }
 
 /// How far a direction is.
@@ -204,6 +206,18 @@ impl Direction {
             in_flight,
             way: Way::Copy,
             delivered,
+            preface: 0,
+        }
+    }
+
+    /// The sink gets `preface` before all else, and `first`, the source's first bytes, right behind it.
+    pub fn behind(preface: Box<[u8]>, first: Vec<u8>) -> Self {
+        let count = u16::try_from(preface.len()).unwrap_or(u16::MAX);
+        let mut all = preface.into_vec();
+        all.extend(first);
+        Self {
+            preface: count,
+            ..Self::with(all.into(), 0)
         }
     }
 
@@ -220,9 +234,9 @@ impl Direction {
         self.flow
     }
 
-    /// Bytes delivered.
+    /// Bytes of the source that were delivered.
     pub fn delivered(&self) -> u64 {
-        self.delivered
+        self.delivered.saturating_sub(self.preface.into())
     }
 
     /// Bytes wait for the sink.

@@ -15,6 +15,7 @@ use crate::ids::SessionIds;
 use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
 use crate::plan::InsidePlan;
+use crate::proto::proxy_header::{Version, header};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
 use crate::socket::dial::{Dial, DialError, Manner, Step};
@@ -42,6 +43,7 @@ struct RawInside {
     to: Arc<str>,
     link_manner: Manner,
     server_manner: Manner,
+    send_proxy: Option<Version>,
     interval: Duration,
     backoff: Backoff,
     rng: fastrand::Rng,
@@ -93,6 +95,7 @@ impl RawInside {
                 bind: plan.server_bind,
                 ..manner
             },
+            send_proxy: settings.send_proxy,
             interval: plan.interval,
             backoff: Backoff::default(),
             rng: fastrand::Rng::with_seed(u64::from_ne_bytes(crate::ids::random())),
@@ -205,6 +208,8 @@ impl RawInside {
     ) -> Result<Entry, CloseReason> {
         let now = context.now();
         let account = self.ids.account(peer, self.to.clone(), now);
+        // A raw link does not tell who its client is.
+        let preface = header(self.send_proxy, || None, account.id);
         context.report.debug(format_args!(
             "session {}: linked to {peer}, dialling {}",
             account.id, account.to
@@ -219,7 +224,7 @@ impl RawInside {
                     key,
                     now,
                 );
-                Ok(Entry::Server(Dialling::new(link, dial, account)))
+                Ok(Entry::Server(Dialling::new(link, dial, preface, account)))
             }
             Some(end) => {
                 let registered = end.and_then(|mut end| {
@@ -227,7 +232,9 @@ impl RawInside {
                         .map(|()| end)
                 });
                 let end = registered.map_err(|error| CloseReason::Failed(Side::Right, error))?;
-                Ok(Entry::Session(Session::new(link, end, account, now)))
+                Ok(Entry::Session(Session::new(
+                    link, end, preface, account, now,
+                )))
             }
         }
     }

@@ -181,7 +181,13 @@ impl RawOutside {
             ));
             self.entries.put_back(
                 key,
-                Entry::Session(Session::new(end, link, account, context.now())),
+                Entry::Session(Session::new(
+                    end,
+                    link,
+                    Box::default(),
+                    account,
+                    context.now(),
+                )),
             );
             self.entries.wake(key);
         }

@@ -13,6 +13,7 @@ use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::RoutePlan;
+use crate::proto::proxy_header::header;
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, close_end};
 use crate::socket::dial::{Dial, Manner};
@@ -128,30 +129,30 @@ impl Route {
     }
 
     /// A client has come: dial its server.
-    fn begin(&mut self, way: usize, client: Accepted, seat: Seat, context: &mut Context) {
+    fn begin(&mut self, way: usize, mut accepted: Accepted, seat: Seat, context: &mut Context) {
         let now = context.now();
-        let Accepted {
-            end: mut left,
-            peer,
-        } = client;
-        let mut account = self.ids.account(peer, self.ways[way].to.clone(), now);
+        let client = accepted.client();
+        let mut account = self.ids.account(client, self.ways[way].to.clone(), now);
         account.seat = seat;
         let key = self.entries.next_key();
-        if let Err(error) = left.register(&context.registry, key, Slot::LEFT) {
+        if let Err(error) = accepted.end.register(&context.registry, key, Slot::LEFT) {
             context.report.warning(format_args!(
-                "unable to serve {peer}: {}",
+                "unable to serve {client}: {}",
                 report::reason(&error)
             ));
             self.outcome = Exit::Temporary;
             return;
         }
         context.report.debug(format_args!(
-            "session {}: {peer} came, dialling {}",
+            "session {}: {client} came, dialling {}",
             account.id, account.to
         ));
+        let version = context.settings.send_proxy;
+        let preface = header(version, || accepted.addresses(), account.id);
+        let left = accepted.end;
         let target = &self.ways[way].target;
         let entry = match inherited::target(target, Purpose::Session) {
-            Some(right) => join_inherited(left, right, account, key, context),
+            Some(right) => join_inherited(left, right, preface, account, key, context),
             None => {
                 let dial = Dial::start(
                     &target.at,
@@ -161,7 +162,7 @@ impl Route {
                     key,
                     now,
                 );
-                Ok(Entry::Dialling(Dialling::new(left, dial, account)))
+                Ok(Entry::Dialling(Dialling::new(left, dial, preface, account)))
             }
         };
         match entry {
@@ -349,6 +350,7 @@ impl Entry {
 fn join_inherited(
     left: End,
     right: std::io::Result<End>,
+    preface: Box<[u8]>,
     account: Account,
     key: Key,
     context: &mut Context,
@@ -358,6 +360,7 @@ fn join_inherited(
     Ok(Entry::Session(Session::new(
         left,
         right,
+        preface,
         account,
         context.now(),
     )))

@@ -102,12 +102,12 @@ pub struct Account {
 }
 
 impl Session {
-    /// Joins two connected ends.
-    pub fn new(left: End, right: End, account: Account, now: Instant) -> Self {
+    /// Joins two connected ends; the right one gets `preface` before the left one's first byte.
+    pub fn new(left: End, right: End, preface: Box<[u8]>, account: Account, now: Instant) -> Self {
         Self {
             left,
             right,
-            rightward: Direction::new(),
+            rightward: Direction::behind(preface, Vec::new()),
             leftward: Direction::new(),
             active: now,
             account,

@@ -82,6 +82,13 @@ impl Node {
             .unwrap_or_else(|| panic!("{} listens on {:?}", self.running, self.addresses))
     }
 
+    /// The port of the `n`th address.
+    pub fn port(&self, n: usize) -> u16 {
+        let port = self.address(n).rsplit_once(':').map(|(_, port)| port);
+        port.and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("{} has no port", self.address(n)))
+    }
+
     /// The address for links, which `listen-listen` has last on its command line.
     pub fn link(&self) -> &str {
         self.address(self.addresses.len() - 1)

@@ -23,6 +23,8 @@ use crate::token::{Key, Slot};
 #[derive(Debug)]
 pub(super) struct Reaching {
     server: Server,
+    /// What the server gets first.
+    preface: Box<[u8]>,
     pub(super) account: Account,
     early: Vec<u8>,
     /// END is behind them.
@@ -44,9 +46,10 @@ pub(super) enum Outcome {
 }
 
 impl Reaching {
-    pub(super) fn new(server: Server, account: Account) -> Self {
+    pub(super) fn new(server: Server, preface: Box<[u8]>, account: Account) -> Self {
         Self {
             server,
+            preface,
             account,
             early: Vec::new(),
             ended: false,
@@ -77,12 +80,13 @@ impl Reaching {
     /// The server is there.
     pub(super) fn into_relay(self, server: End, now: Instant) -> Relay {
         let Self {
+            preface,
             mut account,
             early,
             ended,
             ..
         } = self;
-        let mut from_link = Direction::with(early.into(), 0);
+        let mut from_link = Direction::behind(preface, early);
         if ended {
             from_link.end();
             account.closed_first = Some(Side::Left);

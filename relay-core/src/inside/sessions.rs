@@ -5,7 +5,9 @@ use super::{Entry, Inside};
 use crate::access::Seat;
 use crate::carrier::{Ended, Stage};
 use crate::event_loop::Context;
+use crate::proto::addresses::Addresses;
 use crate::proto::frame::{Open, RefusedCode};
+use crate::proto::proxy_header::header;
 use crate::session::{Account, CloseReason};
 use crate::socket::dial::{Dial, DialError};
 use crate::socket::inherited;
@@ -60,6 +62,8 @@ impl Inside {
             "session {}: {client} is signalled, dialling {to}",
             open.session
         ));
+        let addresses = || Some(Addresses::new(open.client?, open.local?));
+        let preface = header(context.settings.send_proxy, addresses, open.session);
         self.sessions += 1;
         let server = match inherited::target(target, Purpose::Session) {
             None => Ok(Server::Dialling(Dial::start(
@@ -79,7 +83,7 @@ impl Inside {
             Ok(server) => (server, None),
             Err(error) => (Server::There(None), Some(error)),
         };
-        entry.carrier.stage = Stage::Pending(Box::new(Reaching::new(server, account)));
+        entry.carrier.stage = Stage::Pending(Box::new(Reaching::new(server, preface, account)));
         if let Some(error) = error {
             self.answered(key, Outcome::Unreached(DialError::Failed(error)), context);
         }

@@ -26,7 +26,7 @@ pub(super) struct LinkEntry {
 
 impl Outside {
     pub(super) fn link_accepted(&mut self, accepted: Accepted, context: &mut Context) {
-        let Accepted { mut end, peer } = accepted;
+        let Accepted { mut end, peer, .. } = accepted;
         let key = self.entries.next_key();
         if let Err(error) = end.register(&context.registry, key, Slot::LEFT) {
             let text = format_args!(

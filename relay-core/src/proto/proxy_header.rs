@@ -63,6 +63,17 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     }
 }
 
+/// The header in the version that was asked for, if one was; see [`encode`].
+pub fn header(
+    version: Option<Version>,
+    addresses: impl FnOnce() -> Option<Addresses>,
+    session: SessionId,
+) -> Box<[u8]> {
+    version.map_or_else(Box::default, |version| {
+        encode(version, addresses().as_ref(), session).into()
+    })
+}
+
 /// The header of a client with these addresses; `None` says that they are not known. Version 2 carries the session's id, as
 /// the log writes it.
 pub fn encode(version: Version, addresses: Option<&Addresses>, session: SessionId) -> Vec<u8> {

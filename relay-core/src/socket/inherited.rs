@@ -32,6 +32,7 @@ pub fn connected(word: &ListenPoint, purpose: Purpose) -> Result<Accepted, Strin
     Ok(Accepted {
         end: point(word, purpose)?,
         peer: Peer::Inherited,
+        told: None,
     })
 }
 

@@ -19,6 +19,7 @@ use super::options::{Purpose, prepare};
 use crate::address::{ListenAt, ListenHost, UnixName};
 use crate::limits::BACKLOG;
 use crate::plan::Family;
+use crate::proto::addresses::Addresses;
 
 /// A bound socket that clients or links come in by.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Accepted {
     pub end: End,
     /// Who is there.
     pub peer: Peer,
+    /// Who is behind that, if somebody who knows has said so.
+    pub told: Option<Addresses>,
 }
 
 /// Binds every address of `at`, which is not stdio.
@@ -302,6 +305,7 @@ impl Listener {
                 Ok(Accepted {
                     end: End::socket(socket.into()),
                     peer: Peer::Tcp(peer),
+                    told: None,
                 })
             }
             Acceptor::Unix(listener) => {
@@ -309,6 +313,7 @@ impl Listener {
                 Ok(Accepted {
                     end: End::unix(socket.into()),
                     peer: Peer::Unix,
+                    told: None,
                 })
             }
         }
@@ -345,6 +350,24 @@ impl Listener {
             Acceptor::Tcp(listener) => listener.as_fd(),
             Acceptor::Unix(listener) => listener.as_fd(),
         }
+    }
+}
+
+impl Accepted {
+    /// Whom the session is for.
+    pub fn client(&self) -> Peer {
+        match self.told {
+            Some(told) => Peer::Tcp(told.client()),
+            None => self.peer,
+        }
+    }
+
+    /// The client's address and the one that it connected to, where it has them.
+    pub fn addresses(&self) -> Option<Addresses> {
+        self.told.or_else(|| {
+            let client = self.peer.address()?;
+            Some(Addresses::new(client, self.end.local_address()?))
+        })
     }
 }
 
