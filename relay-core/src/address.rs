@@ -13,6 +13,7 @@
 mod error;
 mod foreign;
 mod parse;
+mod proxy;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,11 +22,12 @@ use std::path::PathBuf;
 
 pub use error::{AddressError, AddressFault};
 pub use parse::{parse_bind, parse_listen, parse_target, split_service};
+pub use proxy::{Proxy, ProxyFault, ProxyProtocol, parse_proxy, without_password};
 
 /// One place where clients (or links) come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenPoint {
-    /// As typed; of a range, the word with this point's port. This is what `--print-address` repeats.
+    /// As typed, less a password; of a range, the word with this point's port. This is what `--print-address` repeats.
     pub word: String,
     /// What it means.
     pub at: ListenAt,
@@ -45,6 +47,8 @@ pub enum ListenAt {
     Unix(UnixName),
     /// The one connection that is already on descriptors 0 and 1.
     Stdio,
+    /// A proxy listens for us (SOCKS BIND).
+    SocksBind(Box<Proxy>),
     /// Inherited: a listening socket, or one connection. `fd:N` reads and writes the same descriptor.
     Fd {
         /// Where bytes come from.
@@ -158,6 +162,10 @@ impl fmt::Display for ListenAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::SocksBind(proxy) => {
+                f.write_str("bind+")?;
+                proxy::write_url(f, proxy)
+            }
             Self::Unix(name) => name.fmt(f),
             Self::Stdio => f.write_str("-"),
             Self::Fd { read, write } => write_descriptors(f, *read, *write),

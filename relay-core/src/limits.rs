@@ -76,6 +76,13 @@ pub const LOOKUP_FRESH: Duration = Duration::from_secs(2);
 /// Threads that resolve names, and so lookups in flight.
 pub const RESOLVERS_MAX: usize = 8;
 
+/// Bytes of the head of a proxy's HTTP answer at most, interim answers included.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Fields of the head of a proxy's HTTP answer at most.
+pub const HTTP_FIELDS_MAX: usize = 128;
+/// Proxies of a chain at most.
+pub const PROXIES_MAX: usize = 8;
+
 /// The first pause of accepting when descriptors or memory ran out; it doubles up to [`ACCEPT_PAUSE_MAX`].
 pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`ACCEPT_PAUSE_MIN`].

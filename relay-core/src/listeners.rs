@@ -256,7 +256,7 @@ pub fn is_connection(at: &ListenAt) -> bool {
         ListenAt::Fd { read, write } => {
             read != write || !crate::plan::is_listening(*read).unwrap_or(false)
         }
-        ListenAt::Tcp { .. } | ListenAt::Unix(_) => false,
+        ListenAt::Tcp { .. } | ListenAt::Unix(_) | ListenAt::SocksBind(_) => false,
     }
 }
 

@@ -38,6 +38,21 @@ fn every_seed_of_the_proxy_headers_holds() {
     replay("proxy_header", properties::proxy_header);
 }
 
+#[test]
+fn every_seed_of_the_answers_by_socks_holds() {
+    replay("socks", properties::socks);
+}
+
+#[test]
+fn every_seed_of_the_answers_by_http_holds() {
+    replay("http_connect", properties::http_connect);
+}
+
+#[test]
+fn every_seed_of_the_urls_of_proxies_holds() {
+    replay("via_url", properties::via_url);
+}
+
 fn replay(target: &str, property: fn(&[u8])) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/seeds")

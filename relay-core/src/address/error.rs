@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::SERVICE_NAME_BYTES_MAX;
 use super::parse::{UNIX_NAME_BYTES_MAX, is_digits, is_host};
+use super::proxy::{ProxyFault, without_password};
 
 /// Why a word is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
-    /// The word as typed.
+    /// The word as typed, less a password.
     pub word: String,
     /// What is wrong with it.
     pub fault: AddressFault,
@@ -17,7 +18,7 @@ pub struct AddressError {
 impl AddressError {
     pub(super) fn new(word: &str, fault: AddressFault) -> Self {
         Self {
-            word: word.to_owned(),
+            word: without_password(word),
             fault,
         }
     }
@@ -65,6 +66,12 @@ pub enum AddressFault {
     StdioHalf,
     /// A URL. What to write instead.
     Url(String),
+    /// The URL of a proxy, alone.
+    ProxyAlone,
+    /// `bind+` with a URL that names no proxy.
+    Proxy(Box<ProxyFault>),
+    /// `bind+` to dial.
+    BindDialled,
     /// Ports with commas between them.
     PortsJoined,
     /// A port that is no number.
@@ -145,6 +152,13 @@ impl fmt::Display for AddressFault {
             }
             Self::StdioHalf => write!(f, "half a connection: write - for stdin and stdout"),
             Self::Url(write) => write!(f, "a url is no address: write {write}"),
+            Self::ProxyAlone => f.write_str(
+                "a proxy is no address: it is named by --via, and listens for us as bind+socks5://HOST:PORT",
+            ),
+            Self::Proxy(fault) => fault.fmt(f),
+            Self::BindDialled => f.write_str(
+                "bind+ is to listen: what is dialled goes through a proxy by --via",
+            ),
             Self::PortsJoined => write!(
                 f,
                 "several ports in one word: expected one, or a range as in 2000-2007"

@@ -41,7 +41,7 @@ fn explain_url(word: &str) -> Option<AddressFault> {
     let (scheme, rest) = word.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     if scheme.contains("socks") {
-        return Some(AddressFault::UnknownForm);
+        return Some(AddressFault::ProxyAlone);
     }
     if scheme.starts_with("udp") {
         return Some(AddressFault::NotRelayed("udp is not relayed"));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::net::if_::if_nametoindex;
 
 use super::foreign::{explain_foreign, explain_unix_options};
+use super::proxy::{Proxy, parse_bind_proxy, without_password};
 use super::{
     AddressError, AddressFault, BindAddress, ListenAt, ListenHost, ListenPoint, ServiceName,
     Target, TargetAt, TargetHost, UnixName,
@@ -17,7 +18,7 @@ use super::{
 pub fn parse_listen(word: &str) -> Result<Vec<ListenPoint>, AddressError> {
     let one = |at| {
         vec![ListenPoint {
-            word: word.to_owned(),
+            word: without_password(word),
             at,
         }]
     };
@@ -25,6 +26,7 @@ pub fn parse_listen(word: &str) -> Result<Vec<ListenPoint>, AddressError> {
         Word::Stdio => Ok(one(ListenAt::Stdio)),
         Word::Unix(name) => Ok(one(ListenAt::Unix(name))),
         Word::Fd { read, write } => Ok(one(ListenAt::Fd { read, write })),
+        Word::SocksBind(proxy) => Ok(one(ListenAt::SocksBind(proxy))),
         Word::Tcp {
             host,
             before_port,
@@ -61,6 +63,7 @@ pub fn parse_target(word: &str) -> Result<Vec<Target>, AddressError> {
         Word::Stdio => Ok(one(TargetAt::Stdio)),
         Word::Unix(name) => Ok(one(TargetAt::Unix(name))),
         Word::Fd { read, write } => Ok(one(TargetAt::Fd { read, write })),
+        Word::SocksBind(_) => Err(refuse(AddressFault::BindDialled)),
         Word::Tcp { ports, .. } if *ports.start() == 0 => Err(refuse(AddressFault::PortZero)),
         Word::Tcp {
             host,
@@ -140,6 +143,7 @@ pub fn split_service(word: &str) -> (Option<ServiceName>, &str) {
 pub(super) enum Word<'a> {
     Stdio,
     Unix(UnixName),
+    SocksBind(Box<Proxy>),
     Fd {
         read: RawFd,
         write: RawFd,
@@ -170,6 +174,12 @@ pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
         return match explain_unix_options(name) {
             Some(fault) => Err(fault),
             None => parse_unix(name).map(Word::Unix),
+        };
+    }
+    if let Some(url) = word.strip_prefix("bind+") {
+        return match parse_bind_proxy(url) {
+            Ok(proxy) => Ok(Word::SocksBind(Box::new(proxy))),
+            Err(fault) => Err(AddressFault::Proxy(Box::new(fault))),
         };
     }
     if let Some(descriptors) = word.strip_prefix("fd:") {
@@ -615,7 +625,7 @@ mod tests {
             ),
             (
                 "socks5://srv:80",
-                "unknown form: expected PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -",
+                "a proxy is no address: it is named by --via, and listens for us as bind+socks5://HOST:PORT",
             ),
             (
                 "4way:5555:6666",
@@ -758,8 +768,13 @@ mod tests {
             ("http://srv:80/", "a url is no address: write srv:80"),
             ("https://srv/", "a url is no address: write srv:443"),
             (
-                "https://me:secret@[::1]/x?y=z",
+                "https://me@[::1]/x?y=z",
                 "a url is no address: write [::1]:443",
+            ),
+            ("bind+socks5://fw", "no port: write socks5://fw:1080"),
+            (
+                "bind+http://fw:3128",
+                "a proxy is not asked to listen by http: expected socks5 or socks4",
             ),
             ("file:///x", "a url is no address: write HOST:PORT"),
             (
@@ -828,6 +843,23 @@ mod tests {
     }
 
     #[test]
+    fn no_message_and_no_word_repeats_a_password() {
+        for word in [
+            "https://me:secret@[::1]/x?y=z",
+            "bind+socks5://me:secret@fw",
+            "socks5://me:secret@fw:1080",
+        ] {
+            let error = parse_listen(word).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+        let points = parse_listen("bind+socks5://me%40x:secret@[::1]:1080").unwrap();
+        assert_eq!(points[0].word, "bind+socks5://me%40x@[::1]:1080");
+        assert_eq!(points[0].at.to_string(), points[0].word);
+        assert!(!format!("{points:?}").contains("secret"));
+    }
+
+    #[test]
     fn what_can_be_listened_on_cannot_always_be_dialled() {
         let refusal = |word| parse_target(word).unwrap_err().to_string();
         assert_eq!(
@@ -841,6 +873,10 @@ mod tests {
         assert_eq!(
             refusal("*:80"),
             "unable to use address *:80: * is every address to listen on: expected a host to dial"
+        );
+        assert_eq!(
+            refusal("bind+socks5://fw:1080"),
+            "unable to use address bind+socks5://fw:1080: bind+ is to listen: what is dialled goes through a proxy by --via"
         );
     }
 

@@ -63,6 +63,8 @@ impl WordsSeen {
         match point.at {
             // Each port 0 is another port.
             ListenAt::Tcp { port: 0, .. } => Ok(false),
+            // So is each that a proxy picks.
+            ListenAt::SocksBind(_) => Ok(false),
             ListenAt::Tcp { .. } | ListenAt::Unix(_) => {
                 match self.points.insert(point.at.clone()) {
                     true => Ok(false),

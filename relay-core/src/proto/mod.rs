@@ -2,5 +2,8 @@
 
 pub mod addresses;
 pub mod frame;
+pub mod http_connect;
 pub mod link;
+pub mod proxy;
 pub mod proxy_header;
+pub mod socks;

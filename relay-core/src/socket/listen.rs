@@ -97,7 +97,7 @@ pub fn bind(at: &ListenAt, family: Family, purpose: Purpose) -> io::Result<Vec<L
         }
         ListenAt::Unix(name) => Ok(vec![bind_unix(name)?]),
         ListenAt::Fd { read, .. } => Ok(vec![adopt(inherited::listener(*read)?, purpose)?]),
-        ListenAt::Stdio => Err(Errno::EINVAL.into()),
+        ListenAt::Stdio | ListenAt::SocksBind(_) => Err(Errno::EINVAL.into()),
     }
 }
 
