@@ -12,8 +12,8 @@ use mio::{Events, Interest, Poll, Registry, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::entries::Entries;
-use crate::limits::{ACCEPTS_PER_TURN, DESCRIPTORS_SPARE, PIPES_MAX};
-use crate::linux::scheduling::ask_for_short_slices;
+use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, PIPES_MAX};
+use crate::linux::scheduling::Slices;
 use crate::linux::signals::{Request, Signals};
 use crate::listeners::{Accept, ListenerId, Listeners};
 use crate::plan::{SESSIONS_MAX_DEFAULT, Settings};
@@ -146,7 +146,6 @@ impl Loop {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
         };
-        ask_for_short_slices();
         let pipes_max = fit_descriptors(&mut settings, descriptors_spare, &report);
         let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
         let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;
@@ -223,6 +222,7 @@ fn run(
         return Exit::Temporary;
     }
     tool.decide(context);
+    let mut slices = Slices::new();
     loop {
         waiter.wait(timeout(tool, &life, context), context);
         let seen = collect(tool, &waiter, context);
@@ -233,7 +233,10 @@ fn run(
             handle_resolved(tool, context);
         }
         accept_ready(tool, context);
+        let moved_before = context.tackle.counters.all();
         run_entries(tool, context);
+        let moved = context.tackle.counters.all() - moved_before;
+        slices.adapt(moved >= BULK_TURN_BYTES_MIN, context.now());
         tool.expire(context.now());
         life = advance(tool, life, context);
         if let Life::Over(exit) = life {

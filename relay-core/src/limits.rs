@@ -53,6 +53,10 @@ pub const PIPES_MAX: usize = 512;
 /// Bytes that one direction may move before others have their turn: some 50 µs of copying, which is what a message of another
 /// session waits for. Larger turns made bulk no faster.
 pub const TURN_BYTES: usize = 256 * 1024;
+/// A turn of the loop that moves so many bytes moves bulk.
+pub const BULK_TURN_BYTES_MIN: u64 = 64 * 1024;
+/// So long after the last such turn, it is over.
+pub const BULK_OVER: Duration = Duration::from_secs(1);
 /// Clients or links accepted from one listener before others have their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 

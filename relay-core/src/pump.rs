@@ -47,6 +47,13 @@ pub struct Counters {
     pub copied: u64,
 }
 
+impl Counters {
+    /// By either.
+    pub fn all(&self) -> u64 {
+        self.spliced + self.copied
+    }
+}
+
 impl Tackle {
     /// Lends at most `pipes_max` pipes at once.
     pub fn new(pipes_max: usize, now: Instant) -> Self {
