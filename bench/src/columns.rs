@@ -26,7 +26,7 @@ pub(crate) fn columns(contest: Contest, load: Load) -> Vec<Column> {
             ratio("× bound", CPU, contest.bound()),
         ],
         Load::PingPong => pings().into(),
-        Load::PingPongBesideBulk => pings()
+        Load::PingPongBesideBulk { .. } => pings()
             .into_iter()
             .chain([absolute("bulk GB/s", &[Quantity::BulkBeside], 1e-9, 2)])
             .collect(),

@@ -161,7 +161,7 @@ pub(crate) const ALL: &[Contestant] = &[
         sits_out: &[
             BULK_8_BOTH_WAYS,
             Load::PingPong,
-            Load::PingPongBesideBulk,
+            Load::PingPongBesideBulk { connections: 64 },
             Load::Idle,
         ],
     },

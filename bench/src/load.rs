@@ -28,8 +28,11 @@ pub(crate) enum Load {
     },
     /// 64 bytes there and back, on 64 connections at once.
     PingPong,
-    /// The same, while one more connection carries bulk from its client to the server.
-    PingPongBesideBulk,
+    /// The same on so many connections, while one more carries bulk from its client to the server.
+    PingPongBesideBulk {
+        /// How many at once.
+        connections: usize,
+    },
     /// Connect, send a few bytes, read the answer, close; 32 at once.
     Sessions,
     /// Thousands of sessions that have said something once, and now nothing.
@@ -38,7 +41,7 @@ pub(crate) enum Load {
 
 impl Load {
     /// Every load, in the order of the report.
-    pub(crate) const ALL: [Load; 8] = [
+    pub(crate) const ALL: [Load; 9] = [
         Load::Bulk {
             streams: 1,
             both_ways: false,
@@ -56,7 +59,8 @@ impl Load {
             both_ways: true,
         },
         Load::PingPong,
-        Load::PingPongBesideBulk,
+        Load::PingPongBesideBulk { connections: 1 },
+        Load::PingPongBesideBulk { connections: 64 },
         Load::Sessions,
         Load::Idle,
     ];
@@ -65,8 +69,10 @@ impl Load {
     pub(crate) fn run(self, trial: &Trial) -> Result<Vec<Reading>> {
         match self {
             Load::Bulk { streams, both_ways } => bulk::run(trial, streams, both_ways),
-            Load::PingPong => ping_pong::run(trial),
-            Load::PingPongBesideBulk => ping_pong::run_beside_bulk(trial),
+            Load::PingPong => ping_pong::run(trial, 64),
+            Load::PingPongBesideBulk { connections } => {
+                ping_pong::run_beside_bulk(trial, connections)
+            }
             Load::Sessions => sessions::run(trial),
             Load::Idle => idle::run(trial),
         }
@@ -90,7 +96,8 @@ impl Load {
                 both_ways: true, ..
             } => "bulk-8-both",
             Load::PingPong => "pingpong",
-            Load::PingPongBesideBulk => "pingpong-beside-bulk",
+            Load::PingPongBesideBulk { connections: 1 } => "pingpong-1-beside-bulk",
+            Load::PingPongBesideBulk { .. } => "pingpong-beside-bulk",
             Load::Sessions => "sessions",
             Load::Idle => "idle",
         }

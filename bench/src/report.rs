@@ -157,7 +157,12 @@ fn heading(load: Load) -> String {
             )
         }
         Load::PingPong => "Ping-pong, 64 bytes on 64 connections".to_owned(),
-        Load::PingPongBesideBulk => "The same beside a bulk stream".to_owned(),
+        Load::PingPongBesideBulk { connections: 1 } => {
+            "Ping-pong, 64 bytes on one connection beside a bulk stream".to_owned()
+        }
+        Load::PingPongBesideBulk { connections } => {
+            format!("Ping-pong, 64 bytes on {connections} connections beside a bulk stream")
+        }
         Load::Sessions => "New sessions, 32 at once".to_owned(),
         Load::Idle => "Idle sessions (two nodes: the outer + the inner one)".to_owned(),
     }

@@ -96,7 +96,11 @@ fn small_message_targets(contestant: &'static str, sessions: f64, pings: f64) ->
     [
         target(Load::Sessions, Quantity::Rate, Limit::Above(sessions)),
         target(Load::PingPong, Quantity::Rate, Limit::Above(pings)),
-        target(Load::PingPongBesideBulk, Quantity::P99, Limit::Below(3.0)),
+        target(
+            Load::PingPongBesideBulk { connections: 64 },
+            Quantity::P99,
+            Limit::Below(3.0),
+        ),
     ]
 }
 

@@ -11,9 +11,9 @@ use super::{Quantity, Reading, Service, bulk};
 use crate::Result;
 use crate::trial::Trial;
 
-/// Measures pings alone.
-pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
-    let mut players = Players::open(trial)?;
+/// Measures pings alone, on so many connections.
+pub(super) fn run(trial: &Trial, connections: usize) -> Result<Vec<Reading>> {
+    let mut players = Players::open(trial, connections)?;
     players.play(WARM_UP)?;
     let start = Instant::now();
     let latencies = players.play(trial.duration)?;
@@ -22,10 +22,10 @@ pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
 
 /// Measures pings while one more connection carries bulk to the server. What that one carries is told as well: a
 /// relay can always favour the one at the cost of the other.
-pub(super) fn run_beside_bulk(trial: &Trial) -> Result<Vec<Reading>> {
+pub(super) fn run_beside_bulk(trial: &Trial, connections: usize) -> Result<Vec<Reading>> {
     let _stream = bulk::start(trial, 1, Service::Sink)?;
     let (start, received) = (Instant::now(), trial.received());
-    let mut readings = run(trial)?;
+    let mut readings = run(trial, connections)?;
     let bytes = trial.received() - received;
     readings.push((
         Quantity::BulkBeside,
@@ -48,10 +48,10 @@ struct Player {
 }
 
 impl Players {
-    fn open(trial: &Trial) -> Result<Players> {
+    fn open(trial: &Trial, connections: usize) -> Result<Players> {
         let poll = Poll::new()?;
-        let mut players = Vec::with_capacity(CONNECTIONS);
-        for number in 0..CONNECTIONS {
+        let mut players = Vec::with_capacity(connections);
+        for number in 0..connections {
             let stream = trial.open(Service::Echo)?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
@@ -73,7 +73,7 @@ impl Players {
     fn play(&mut self, duration: Duration) -> Result<Latencies> {
         let deadline = Instant::now() + duration;
         let mut latencies = Latencies::default();
-        let mut events = Events::with_capacity(CONNECTIONS);
+        let mut events = Events::with_capacity(self.players.len());
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -91,7 +91,7 @@ impl Players {
                 }
             }
         }
-        if latencies.count() < CONNECTIONS {
+        if latencies.count() < self.players.len() {
             return Err("the pings did not come back".into());
         }
         Ok(latencies)
@@ -124,6 +124,5 @@ impl Player {
     }
 }
 
-const CONNECTIONS: usize = 64;
 const PING_BYTES: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(300);
