@@ -21,6 +21,7 @@ use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::{SessionIds, node_id};
 use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
 use crate::link::pairing::{Decision, Pairing};
+use crate::link::strangers::Strangers;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::{Family, OutsidePlan};
 use crate::proto::frame::NodeId;
@@ -36,9 +37,12 @@ pub fn run_outside(plan: OutsidePlan, report: Report) -> Exit {
     if plan.raw {
         return crate::raw_outside::run_raw_outside(plan, report);
     }
-    start(plan.settings.clone(), report, LINKS_SPARE, |context| {
-        Outside::new(&plan, context)
-    })
+    start(
+        plan.settings.clone(),
+        report,
+        LINKS_SPARE + STRANGERS_MAX,
+        |context| Outside::new(&plan, context),
+    )
 }
 
 /// See the module.
@@ -66,7 +70,7 @@ struct Outside {
     /// Clients, in whatever stage.
     clients: usize,
     /// Links that have not said HELLO.
-    strangers: usize,
+    strangers: Strangers<Key>,
     links: usize,
     /// The node whose idle links were asked whether they are up, and until when that will do.
     probed: Option<(NodeId, Instant)>,
@@ -116,7 +120,7 @@ impl Outside {
             draining: false,
             fixed_link: plan.link.iter().any(|point| is_connection(&point.at)),
             clients: 0,
-            strangers: 0,
+            strangers: Strangers::new(fastrand::Rng::new()),
             links: 0,
             probed: None,
             outcome: Exit::Done,
@@ -257,7 +261,7 @@ impl Tool for Outside {
     fn admits(&self, listener: ListenerId) -> bool {
         match self.doors[listener.0 as usize] {
             Some(_) => self.clients < self.sessions_max && self.pairing.waiting() < self.queue_max,
-            None => self.links < self.sessions_max + LINKS_SPARE && self.strangers < STRANGERS_MAX,
+            None => self.links - self.strangers.len() < self.sessions_max + LINKS_SPARE,
         }
     }
 
@@ -294,6 +298,7 @@ impl Tool for Outside {
     }
 
     fn decide(&mut self, context: &mut Context) {
+        self.show_out_strangers(context);
         while let Some(decision) = self.pairing.next(context.now()) {
             match decision {
                 Decision::Open {
@@ -356,11 +361,12 @@ impl Tool for Outside {
 
     fn status(&self) -> Status {
         let more = format!(
-            " waiting={} links={} idle={} denied={}",
+            " waiting={} links={} idle={} denied={} strangers={}",
             self.pairing.waiting(),
             self.links,
             self.pairing.idle(),
-            self.client_gate.denied() + self.link_gate.denied()
+            self.client_gate.denied() + self.link_gate.denied(),
+            self.strangers.shown_out()
         );
         Status {
             sessions: self.clients,

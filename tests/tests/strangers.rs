@@ -1,13 +1,18 @@
 //! Who reaches the link port without being a node gets nowhere, hurts nobody, and fills no log.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use relay_tests::counters::number_of;
 use relay_tests::data::{assert_same, noise};
 use relay_tests::network::Hosts;
-use relay_tests::{End, Node, PATIENCE, Server, Service, network_tests, node, wire};
+use relay_tests::{
+    End, Node, PATIENCE, Server, Service, eventually, kernel, network_tests, node, wire,
+};
 
 network_tests! {
     a_flood_from_one_outside_node_does_not_keep_clients_of_another_waiting
@@ -94,6 +99,43 @@ fn a_flood_of_strangers_does_not_keep_a_node_out() {
 }
 
 #[test]
+fn a_steady_flood_of_strangers_keeps_neither_nodes_nor_clients_out() {
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen 127.0.0.1:0 127.0.0.1:0");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|side_by_side| {
+        let flood = || {
+            let mut silent = VecDeque::new();
+            for stranger in 0_u32.. {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let from = format!("127.0.0.{}:0", 2 + stranger % 200);
+                silent.push_back(End::dial_from(&from, outside.link()));
+                if silent.len() > 500 {
+                    silent.pop_front();
+                }
+            }
+        };
+        side_by_side.spawn(flood);
+        // However the test ends, the flood does.
+        let _over = OnDrop(|| is_over.store(true, Ordering::Relaxed));
+        eventually("they are shown out", || {
+            number_of(&outside, "strangers") > 1000
+        });
+        let _inside = Node::inside(&outside, &service);
+        for _ in 0..50 {
+            assert_same(&outside.dial().receive_to_eof(), b"hello");
+        }
+        // The limit, those of one turn, the node's links, listeners and clients.
+        let sockets = kernel::sockets(outside.pid());
+        assert!(sockets < 128 + 64 + 50, "{sockets} sockets");
+    });
+    let text = outside.stderr.text();
+    assert!(text.matches("is no link").count() <= 1, "{text}");
+}
+
+#[test]
 fn a_flood_on_one_link_does_not_keep_clients_of_another_waiting() {
     let service = Service::greeting("hello");
     let mut outside =
@@ -163,6 +205,14 @@ fn greetings() -> Vec<Vec<u8>> {
         [b"\x80\xff\xff\xff".as_slice(), &noise(2, 8192)].concat(),
         noise(3, 100_000),
     ]
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// Much longer than anybody takes who does not have to wait for others.

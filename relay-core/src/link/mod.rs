@@ -6,3 +6,4 @@ pub mod backoff;
 pub mod idle;
 pub mod keeper;
 pub mod pairing;
+pub mod strangers;

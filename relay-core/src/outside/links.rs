@@ -7,6 +7,7 @@ use crate::event_loop::Context;
 use crate::farewell::Farewell;
 use crate::limits::{LINK_WARM, LINKS_SPARE};
 use crate::link::pairing::Ticket;
+use crate::link::strangers::Origin;
 use crate::link_end::LinkEnd;
 use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
 use crate::proto::link::{Event as Frame, Link};
@@ -20,6 +21,7 @@ use crate::token::{Key, Slot};
 pub(super) struct LinkEntry {
     pub(super) carrier: Carrier<Opening>,
     peer: Peer,
+    origin: Origin,
     /// Known from HELLO until the link leaves.
     pub(super) node: Option<NodeId>,
 }
@@ -39,13 +41,22 @@ impl Outside {
             return;
         }
         let link = LinkEnd::new(end, Link::outside(self.heartbeat, context.now()));
+        let address = peer.address().or_else(|| link.end.peer_address());
+        let origin = Origin::from(address.map(|address| address.ip()));
         self.links += 1;
-        self.strangers += 1;
         self.entries.insert(Entry::Link(Box::new(LinkEntry {
             carrier: Carrier::new(link),
             peer,
+            origin,
             node: None,
         })));
+        self.strangers.arrive(key, origin);
+    }
+
+    pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
+        while let Some(key) = self.strangers.surplus() {
+            self.lose_link(key, "too many come and do not say whose they are", context);
+        }
     }
 
     /// OPEN goes out, if the link is up; else the client keeps its place.
@@ -216,7 +227,7 @@ impl Outside {
                 hello.node, entry.peer
             ));
         }
-        self.strangers -= 1;
+        self.strangers.welcome(key, entry.origin);
         entry.node = Some(hello.node);
         entry.carrier.stage = Stage::Idle;
         entry.carrier.link.protocol.welcome(self.node);
@@ -341,9 +352,6 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if matches!(entry.carrier.stage, Stage::Greeting) {
-            self.strangers -= 1;
-        }
         entry.carrier.stage = Stage::Leaving(Farewell::error(context.now()));
         if let Some(node) = entry.node.take() {
             self.pairing.link_lost(key, node);
@@ -375,12 +383,13 @@ impl Outside {
         let LinkEntry {
             carrier,
             peer,
+            origin,
             node,
         } = *entry;
         self.links -= 1;
+        self.strangers.gone(key, origin);
         match (&carrier.stage, node) {
             (Stage::Greeting, _) => {
-                self.strangers -= 1;
                 let text = format_args!("link from {peer} is no link: {why}");
                 self.warnings
                     .strangers

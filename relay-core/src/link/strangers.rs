@@ -1,0 +1,194 @@
+//! Outside: links of which nobody knows yet whose they are, and which of them goes when there are too many.
+//!
+//! Whoever reaches the link port can open links and say nothing. Each costs memory until its time is up, so there is a limit: on
+//! those of one address, and on all of them. An address from which a node has linked is another matter: a burst of clients makes that
+//! node dial a hundred links at once, and strangers elsewhere must not take their places. Those count by themselves.
+//!
+//! Beyond a limit a link of the address with the most goes, drawn by lot. Never the newcomer by rule: then whoever came first would
+//! keep everybody out. Nor the oldest by rule: then whoever comes often enough would outrun a node that is far away and needs a
+//! while to say who it is. Strangers from one place push out each other; those from everywhere leave a node its chance at each try.
+//!
+//! Invariant: when [`Strangers::surplus`] says none, all limits hold. Memory is bounded by them, and by the links of nodes.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::limits::{STRANGERS_MAX, STRANGERS_OF_NODES_MAX, STRANGERS_PER_ORIGIN_MAX};
+
+/// Where a link comes from, as far as it counts here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An address of IPv4.
+    V4(Ipv4Addr),
+    /// The first 48 bits of an address of IPv6: what one site is given (RFC 6177).
+    V6([u8; 6]),
+    /// What has no address, such as a Unix socket.
+    Local,
+}
+
+/// The decider; `L` names a link. See the module.
+#[derive(Debug)]
+pub struct Strangers<L> {
+    rng: fastrand::Rng,
+    strangers: HashMap<Origin, Vec<L>>,
+    /// How many links of nodes there are from each place that has some.
+    nodes: HashMap<Origin, usize>,
+    /// Strangers from places without a node, and from the others.
+    unknown: usize,
+    known: usize,
+    /// A limit may have been passed.
+    crowded: bool,
+    shown_out: u64,
+}
+
+impl<L: Copy + PartialEq> Strangers<L> {
+    /// No link yet; `rng` draws the lots.
+    pub fn new(rng: fastrand::Rng) -> Self {
+        Self {
+            rng,
+            strangers: HashMap::new(),
+            nodes: HashMap::new(),
+            unknown: 0,
+            known: 0,
+            crowded: false,
+            shown_out: 0,
+        }
+    }
+
+    /// A link came in.
+    pub fn arrive(&mut self, link: L, origin: Origin) {
+        let of_origin = self.strangers.entry(origin).or_default();
+        of_origin.push(link);
+        let count = of_origin.len();
+        let (total, [total_max, each_max]) = self.total(origin);
+        *total += 1;
+        let is_crowded = *total > total_max || count > each_max;
+        self.crowded |= is_crowded;
+    }
+
+    /// A link that must go, if there are too many; to be asked in each turn. Close it, say that it is [gone](Strangers::gone), and ask again.
+    pub fn surplus(&mut self) -> Option<L> {
+        if !std::mem::replace(&mut self.crowded, false) {
+            return None;
+        }
+        let victim = self.surplus_of(false).or_else(|| self.surplus_of(true))?;
+        self.crowded = true;
+        Some(victim)
+    }
+
+    /// The link has told whose it is, and is one of a node from now on.
+    pub fn welcome(&mut self, link: L, origin: Origin) {
+        if !self.forget(link, origin) {
+            return;
+        }
+        if !self.nodes.contains_key(&origin) {
+            let vouched = self.strangers.get(&origin).map_or(0, Vec::len);
+            self.unknown -= vouched;
+            self.known += vouched;
+            self.crowded = true;
+        }
+        *self.nodes.entry(origin).or_default() += 1;
+    }
+
+    /// The link is closed, whatever it was.
+    pub fn gone(&mut self, link: L, origin: Origin) {
+        if self.forget(link, origin) {
+            self.shown_out += 1;
+            return;
+        }
+        let Some(count) = self.nodes.get_mut(&origin) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.nodes.remove(&origin);
+            let left_alone = self.strangers.get(&origin).map_or(0, Vec::len);
+            self.known -= left_alone;
+            self.unknown += left_alone;
+            self.crowded = true;
+        }
+    }
+
+    /// How many links are strangers now.
+    pub fn len(&self) -> usize {
+        self.unknown + self.known
+    }
+
+    /// Whether no link is one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many have gone without telling whose they were.
+    pub fn shown_out(&self) -> u64 {
+        self.shown_out
+    }
+
+    /// A link to go, of the strangers from places with a node or of the others.
+    fn surplus_of(&mut self, has_node: bool) -> Option<L> {
+        let (total, [total_max, each_max]) = if has_node {
+            (self.known, OF_NODES_MAX)
+        } else {
+            (self.unknown, OF_OTHERS_MAX)
+        };
+        let of_origins = || {
+            self.strangers
+                .iter()
+                .filter(|(origin, _)| self.nodes.contains_key(origin) == has_node)
+                .map(|(_, links)| links)
+        };
+        let most = of_origins().map(Vec::len).max()?;
+        if total <= total_max && most <= each_max {
+            return None;
+        }
+        let candidates: Vec<L> = of_origins()
+            .filter(|links| links.len() == most)
+            .flatten()
+            .copied()
+            .collect();
+        self.rng.choice(candidates)
+    }
+
+    /// Takes a stranger off the list; says whether it was on it.
+    fn forget(&mut self, link: L, origin: Origin) -> bool {
+        let Some(links) = self.strangers.get_mut(&origin) else {
+            return false;
+        };
+        let Some(at) = links.iter().position(|known| *known == link) else {
+            return false;
+        };
+        links.swap_remove(at);
+        if links.is_empty() {
+            self.strangers.remove(&origin);
+        }
+        *self.total(origin).0 -= 1;
+        true
+    }
+
+    /// What strangers from there are counted with, and the limits of that.
+    fn total(&mut self, origin: Origin) -> (&mut usize, [usize; 2]) {
+        if self.nodes.contains_key(&origin) {
+            (&mut self.known, OF_NODES_MAX)
+        } else {
+            (&mut self.unknown, OF_OTHERS_MAX)
+        }
+    }
+}
+
+impl From<Option<IpAddr>> for Origin {
+    fn from(ip: Option<IpAddr>) -> Self {
+        match ip.map(|ip| ip.to_canonical()) {
+            None => Self::Local,
+            Some(IpAddr::V4(ip)) => Self::V4(ip),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, e, f, ..] = ip.octets();
+                Self::V6([a, b, c, d, e, f])
+            }
+        }
+    }
+}
+
+/// Of strangers from places with a node: all together, and from one place.
+const OF_NODES_MAX: [usize; 2] = [STRANGERS_OF_NODES_MAX; 2];
+/// The same from all other places.
+const OF_OTHERS_MAX: [usize; 2] = [STRANGERS_MAX, STRANGERS_PER_ORIGIN_MAX];
