@@ -34,8 +34,8 @@ pub enum TcpState {
 
 /// The TCP sockets of this network, of both IP versions.
 pub fn tcp_sockets() -> Vec<TcpSocket> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .map(|file| fs::read_to_string(file).unwrap_or_default());
+    let tables = ["tcp", "tcp6"]
+        .map(|table| fs::read_to_string(format!("{NETWORK}/{table}")).unwrap_or_default());
     tables
         .iter()
         .flat_map(|table| table.lines().skip(1))
@@ -61,7 +61,7 @@ pub fn wait_until_closed(address: &str) {
 
 /// How many TCP connections were dialled in this network so far.
 pub fn tcp_dials() -> u64 {
-    let counters = fs::read_to_string("/proc/net/snmp").expect("the kernel counts");
+    let counters = fs::read_to_string(format!("{NETWORK}/snmp")).expect("the kernel counts");
     let mut lines = counters
         .lines()
         .filter_map(|line| line.strip_prefix("Tcp: "));
@@ -197,3 +197,6 @@ fn tcp_socket(line: &str) -> TcpSocket {
         state,
     }
 }
+
+/// What is known of the network that this thread is in. (`/proc/net` is that of the first thread.)
+const NETWORK: &str = "/proc/thread-self/net";

@@ -9,6 +9,8 @@
 //! belongs to that. How it answers everything else is chosen for each by itself: see [`Firewall`]. The path through
 //! `net` may be as long as one likes. Both hosts know the outside addresses of the firewalls as `hostA` and `hostB`.
 //!
+//! With IPv6 the firewalls are as strict, but translate nothing: `hostA6` and `hostB6` are the hosts' own addresses.
+//!
 //! Each of the five is a network namespace without a name, held by a descriptor of this process and by what runs in
 //! it: when those are gone, however they went, so is the laboratory. Several may exist at once.
 //!
@@ -69,10 +71,12 @@ impl Laboratory {
         let mut lab = Laboratory::new(a, b)?;
         match SlowPath::new(&lab.net, delay) {
             Ok(slow_path) => {
-                let turns = ["toA", "toB"].map(|from| format!("rule add iif {from} table {SLOW}"));
+                let [turn_a, turn_b] =
+                    [&A, &B].map(|side| format!("rule add iif {} table {SLOW}", side.port));
                 let slow = format!("route add default dev {} table {SLOW}", slow_path::DEVICE);
                 let up = format!("link set {} up", slow_path::DEVICE);
-                lab.net.ip(&[&up, &slow, &turns[0], &turns[1]]);
+                lab.net.ip(&[&up, &slow, &turn_a, &turn_b]);
+                lab.net.ip_v6(&[&slow, &turn_a, &turn_b]);
                 lab._slow_path = Some(slow_path);
                 Some(lab)
             }
@@ -83,6 +87,16 @@ impl Laboratory {
         }
     }
 
+    /// Loses every packet between the firewalls, and tells nobody.
+    pub fn cut(&self) {
+        self.net.nft("table inet cut { chain passing { type filter hook forward priority filter; policy drop; }; }");
+    }
+
+    /// Loses no packet any more.
+    pub fn mend(&self) {
+        self.net.nft("delete table inet cut");
+    }
+
     fn build(a: Firewall, b: Firewall) -> Laboratory {
         assert!(
             network::is_ours(),
@@ -91,14 +105,17 @@ impl Laboratory {
         NAMES.call_once(|| {
             // What is mounted stays when the file is gone.
             drop(Hosts::new(&format!(
-                "127.0.0.1 localhost\n{OUTSIDE_A} hostA\n{OUTSIDE_B} hostB\n"
+                "127.0.0.1 localhost\n\
+                 {OUTSIDE_A} hostA\n{OUTSIDE_B} hostB\n\
+                 {}::2 hostA6\n{}::2 hostB6\n",
+                A.inside_v6, B.inside_v6
             )));
         });
         let net = Namespace::new();
         net.forward_packets();
         Laboratory {
-            a: Host::behind(a, &net, "toA", OUTSIDE_A),
-            b: Host::behind(b, &net, "toB", OUTSIDE_B),
+            a: Host::behind(a, &net, &A),
+            b: Host::behind(b, &net, &B),
             net,
             _slow_path: None,
         }
@@ -106,13 +123,14 @@ impl Laboratory {
 }
 
 impl Host {
-    /// A host whose firewall hangs on the port `port` of `net`, and is known there as `outside`.
-    fn behind(kind: Firewall, net: &Namespace, port: &str, outside: Ipv4Addr) -> Host {
+    /// A host on one side of `net`, and its firewall.
+    fn behind(kind: Firewall, net: &Namespace, side: &Side) -> Host {
+        let Side { port, outside, .. } = side;
         let host = Host {
             inside: Namespace::new(),
             firewall: Namespace::new(),
         };
-        let router = neighbour(outside);
+        let router = neighbour(*outside);
         net.ip(&[
             &format!(
                 "link add {port} type veth peer outside netns {}",
@@ -139,7 +157,30 @@ impl Host {
             "link set eth0 up",
             "route add default via 192.168.1.1",
         ]);
+        host.add_v6(net, side);
         host
+    }
+
+    fn add_v6(&self, net: &Namespace, side: &Side) {
+        let Side {
+            port,
+            outside_v6,
+            inside_v6,
+            ..
+        } = side;
+        net.ip_v6(&[
+            &format!("address add {outside_v6}::1/64 dev {port}"),
+            &format!("route add {inside_v6}::/64 via {outside_v6}::2"),
+        ]);
+        self.firewall.ip_v6(&[
+            &format!("address add {outside_v6}::2/64 dev outside"),
+            &format!("address add {inside_v6}::1/64 dev inside"),
+            &format!("route add default via {outside_v6}::1"),
+        ]);
+        self.inside.ip_v6(&[
+            &format!("address add {inside_v6}::2/64 dev eth0"),
+            &format!("route add default via {inside_v6}::1"),
+        ]);
     }
 
     /// The command `line`, to be run on the host.
@@ -156,6 +197,18 @@ impl Host {
     pub fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         self.inside.run(action)
     }
+}
+
+/// Where one of the two is.
+struct Side {
+    /// The interface of `net` on this side.
+    port: &'static str,
+    /// What the firewall puts in the place of the host's address.
+    outside: Ipv4Addr,
+    /// The first half of addresses between `net` and the firewall.
+    outside_v6: &'static str,
+    /// The first half of addresses behind the firewall.
+    inside_v6: &'static str,
 }
 
 /// The address of the router in the network of `outside`.
@@ -181,6 +234,19 @@ fn is_possible() -> bool {
 pub const OUTSIDE_A: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 /// The address of B's firewall, and `hostB`.
 pub const OUTSIDE_B: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+
+const A: Side = Side {
+    port: "toA",
+    outside: OUTSIDE_A,
+    outside_v6: "2001:db8:a:1",
+    inside_v6: "2001:db8:a:2",
+};
+const B: Side = Side {
+    port: "toB",
+    outside: OUTSIDE_B,
+    outside_v6: "2001:db8:b:1",
+    inside_v6: "2001:db8:b:2",
+};
 
 /// The names are the same in each laboratory of a process.
 static NAMES: Once = Once::new();

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::end::End;
 use crate::launch::Launch;
+use crate::nat_lab::Host;
 use crate::running::{Outcome, Running};
 
 /// Starts a command line with [`Node::start`]; arguments are filled in as by `format!`.
@@ -46,13 +47,23 @@ impl Node {
 
     /// Starts the command `line` as [`Node::start`] does, where its end is an answer.
     pub fn try_start(line: &str) -> Result<Node, Outcome> {
+        Node::try_start_by(Launch::new, line)
+    }
+
+    /// Starts the command `line` as [`Node::start`] does, on a host of a laboratory.
+    pub fn start_on(host: &Host, line: &str) -> Node {
+        Node::try_start_by(|line| host.launch(line), line)
+            .unwrap_or_else(|outcome| panic!("{line} has ended: {outcome:?}"))
+    }
+
+    fn try_start_by(launch: impl Fn(&str) -> Launch, line: &str) -> Result<Node, Outcome> {
         match line.split_once(' ') {
             Some(("connect-connect", _)) => Ok(Node {
-                running: Launch::new(line).spawn(),
+                running: launch(line).spawn(),
                 addresses: Vec::new(),
             }),
             Some((program, rest)) => {
-                Node::announced(Launch::new(&format!("{program} --print-address {rest}")))
+                Node::announced(launch(&format!("{program} --print-address {rest}")))
             }
             None => panic!("{line} has no arguments"),
         }

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use relay_tests::nat_lab::{Answer, Firewall, Laboratory, OUTSIDE_A, OUTSIDE_B};
 use relay_tests::patience::A_WHILE;
+use relay_tests::requirement::skip;
 use relay_tests::{Launch, PATIENCE, Server, eventually};
 use socket2::{Domain, Socket, Type};
 
@@ -25,8 +26,11 @@ relay_tests::network_tests! {
     a_firewall_that_resets_refuses,
     a_firewall_that_says_unreachable_gives_that_reason,
     each_firewall_answers_for_itself,
+    firewalls_answer_to_ipv6_alike,
     a_stranger_who_knows_the_address_inside_is_not_let_in,
     sockets_that_dial_each_other_at_once_meet,
+    they_meet_with_ipv6_too,
+    a_path_that_is_cut_carries_nothing_until_it_is_mended,
     a_packet_takes_as_long_as_the_path,
     packets_keep_their_order_on_a_long_path,
     bytes_get_through_a_long_path,
@@ -98,7 +102,7 @@ fn expect_answer(firewall: Firewall, answer: ErrorKind) {
     let inside = lab.b.run(|| Server::on(&format!("0.0.0.0:{PORT}")));
     let outside_b = format!("{OUTSIDE_B}:{PORT}");
     let dial = || {
-        dial_from(0, &outside_b, A_WHILE)
+        dial_from(0, &outside_b, patience_for(answer))
             .map(|_| ())
             .map_err(|error| error.kind())
     };
@@ -137,7 +141,7 @@ fn a_stranger_who_knows_the_address_inside_is_not_let_in() {
         .run(|| dial_from(0, &format!("192.168.1.2:{PORT}"), A_WHILE));
     assert_eq!(
         dialled.map_err(|error| error.kind()).err(),
-        Some(ErrorKind::TimedOut)
+        Some(ErrorKind::ConnectionRefused)
     );
     inside.expect_nobody(A_WHILE);
 }
@@ -161,6 +165,61 @@ fn sockets_that_dial_each_other_at_once_meet() {
         (&b).read_exact(&mut greeting).expect("B receives");
         assert_eq!(&greeting, b"hello");
     });
+}
+
+fn firewalls_answer_to_ipv6_alike() {
+    if !knows_v6() {
+        return;
+    }
+    for (firewall, answer) in [
+        (Firewall::DROPS, ErrorKind::TimedOut),
+        (Firewall::RESETS, ErrorKind::ConnectionRefused),
+        (Firewall::SAYS_UNREACHABLE, ErrorKind::HostUnreachable),
+    ] {
+        let Some(lab) = Laboratory::new(firewall, firewall) else {
+            return;
+        };
+        let inside = lab.b.run(|| Server::on(&format!("[::]:{PORT}")));
+        let dialled = lab.a.run(|| dial_from(0, B_V6, patience_for(answer)));
+        assert_eq!(dialled.map_err(|error| error.kind()).err(), Some(answer));
+        inside.expect_nobody(A_WHILE);
+    }
+}
+
+fn they_meet_with_ipv6_too() {
+    if !knows_v6() {
+        return;
+    }
+    let Some(lab) = Laboratory::with_delay(Firewall::DROPS, Firewall::DROPS, DELAY) else {
+        return;
+    };
+    let dialled = Instant::now();
+    thread::scope(|scope| {
+        let a = scope.spawn(|| lab.a.run(|| dial_from(PORT, B_V6, PATIENCE)));
+        lab.b
+            .run(|| dial_from(PORT, A_V6, PATIENCE))
+            .expect("B is let in");
+        a.join()
+            .expect("dialling does not panic")
+            .expect("A is let in");
+    });
+    assert!(dialled.elapsed() >= DELAY, "the path is not of {DELAY:?}");
+}
+
+fn a_path_that_is_cut_carries_nothing_until_it_is_mended() {
+    let Some(lab) = Laboratory::new(Firewall::RESETS, Firewall::RESETS) else {
+        return;
+    };
+    let answer = || {
+        let dialled = lab
+            .a
+            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), A_WHILE));
+        dialled.map_err(|error| error.kind()).err()
+    };
+    lab.cut();
+    assert_eq!(answer(), Some(ErrorKind::TimedOut));
+    lab.mend();
+    assert_eq!(answer(), Some(ErrorKind::ConnectionRefused));
 }
 
 fn a_packet_takes_as_long_as_the_path() {
@@ -279,13 +338,35 @@ fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
 /// Dials `address` from the port `from`, or from any where that is 0.
 fn dial_from(from: u16, address: &str, patience: Duration) -> io::Result<Socket> {
     let address: SocketAddr = address.parse().expect("an address is an address");
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let any = match address {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, from)).into())?;
+    socket.bind(&SocketAddr::from((any, from)).into())?;
     socket.connect_timeout(&address.into(), patience)?;
     Ok(socket)
+}
+
+/// How long an answer may take. One that comes while connect(2) still sends is not noticed before the next SYN, a
+/// second later: the kernel only takes a note of an ICMP message for a socket that is in use.
+fn patience_for(answer: ErrorKind) -> Duration {
+    match answer {
+        ErrorKind::TimedOut => A_WHILE,
+        _ => PATIENCE,
+    }
+}
+
+/// Whether the kernel knows IPv6; if not, that is said.
+fn knows_v6() -> bool {
+    let known = Path::new("/proc/sys/net/ipv6").exists();
+    if !known {
+        skip("the kernel does not know IPv6");
+    }
+    known
 }
 
 fn datagrams_to(outside: Ipv4Addr) -> UdpSocket {
@@ -298,5 +379,7 @@ fn datagrams_to(outside: Ipv4Addr) -> UdpSocket {
 }
 
 const PORT: u16 = 5555;
+const A_V6: &str = "[2001:db8:a:2::2]:5555";
+const B_V6: &str = "[2001:db8:b:2::2]:5555";
 const DELAY: Duration = Duration::from_millis(40);
 const MANY_BYTES: usize = 4 << 20;

@@ -16,8 +16,8 @@ pub enum Answer {
     Nothing,
     /// A reset, as a host does where nobody listens.
     Reset,
-    /// The ICMP message "destination unreachable" with this code, by nftables' name: `host-unreachable`,
-    /// `net-unreachable`, `port-unreachable`, `admin-prohibited`.
+    /// The ICMP message "destination unreachable" with this code: `host-unreachable`, `net-unreachable`,
+    /// `port-unreachable` or `admin-prohibited`, and with IPv6 what is nearest to it.
     Unreachable(&'static str),
 }
 
@@ -57,28 +57,37 @@ impl Firewall {
         let answer = match self.answer {
             Answer::Nothing => "drop".to_owned(),
             Answer::Reset => "reject with tcp reset".to_owned(),
-            Answer::Unreachable(code) => format!("reject with icmp type {code}"),
+            // The names are those of both IP versions together.
+            Answer::Unreachable("net-unreachable") => "reject with icmpx type no-route".to_owned(),
+            Answer::Unreachable(code) => format!("reject with icmpx type {code}"),
         };
         let random = match self.ports {
             Ports::Kept => "",
             Ports::Random => "random",
         };
         format!(
-            "table ip firewall {{
+            "table ip translation {{
                 chain leaving {{
                     type nat hook postrouting priority srcnat
                     oifname {outside} masquerade {random}
+                }}
+            }}
+            table inet firewall {{
+                chain unasked {{
+                    meta l4proto tcp {answer}
+                    drop
                 }}
                 chain passing {{
                     type filter hook forward priority filter; policy drop
                     ct state established,related accept
                     iifname {inside} ct state new accept
+                    iifname {outside} jump unasked
                 }}
                 chain arriving {{
                     type filter hook input priority filter
                     ct state established,related accept
-                    iifname {outside} meta l4proto tcp {answer}
-                    iifname {outside} drop
+                    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+                    iifname {outside} jump unasked
                 }}
             }}"
         )

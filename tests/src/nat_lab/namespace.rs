@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::process;
 use std::thread;
 
@@ -20,8 +21,13 @@ impl Namespace {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace can be made");
             // A namespace starts with what is set for the machine, where paths may have to be symmetrical.
-            set("conf/all/rp_filter", "0");
-            set("conf/default/rp_filter", "0");
+            set("ipv4/conf/all/rp_filter", "0");
+            set("ipv4/conf/default/rp_filter", "0");
+            if Path::new(IPV6).exists() {
+                // Addresses are used at once, not after the second in which others may object to them.
+                set("ipv6/conf/all/accept_dad", "0");
+                set("ipv6/conf/default/accept_dad", "0");
+            }
             File::open("/proc/thread-self/ns/net").expect("the kernel shows namespaces")
         });
         let namespace = Namespace(made.join().expect("the thread has not panicked").into());
@@ -52,7 +58,18 @@ impl Namespace {
 
     /// Runs commands of ip(8).
     pub(super) fn ip(&self, commands: &[&str]) {
-        let outcome = Launch::shell("printf '%s\\n' \"$@\" | ip -batch -")
+        self.ip_with("-4", commands);
+    }
+
+    /// Runs commands of ip(8) that are about IPv6, where the kernel knows it.
+    pub(super) fn ip_v6(&self, commands: &[&str]) {
+        if Path::new(IPV6).exists() {
+            self.ip_with("-6", commands);
+        }
+    }
+
+    fn ip_with(&self, family: &str, commands: &[&str]) {
+        let outcome = Launch::shell(&format!("printf '%s\\n' \"$@\" | ip {family} -batch -"))
             .words(commands)
             .network(self.descriptor())
             .run();
@@ -79,7 +96,12 @@ impl Namespace {
 
     /// Makes it a router.
     pub(super) fn forward_packets(&self) {
-        self.run(|| set("ip_forward", "1"));
+        self.run(|| {
+            set("ipv4/ip_forward", "1");
+            if Path::new(IPV6).exists() {
+                set("ipv6/conf/all/forwarding", "1");
+            }
+        });
     }
 
     fn descriptor(&self) -> OwnedFd {
@@ -95,6 +117,9 @@ impl Default for Namespace {
 
 /// Sets a variable of the network that this thread is in.
 fn set(variable: &str, value: &str) {
-    let file = format!("/proc/sys/net/ipv4/{variable}");
+    let file = format!("/proc/sys/net/{variable}");
     fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
 }
+
+/// Where the kernel keeps the variables of IPv6, if it knows that.
+const IPV6: &str = "/proc/sys/net/ipv6";
