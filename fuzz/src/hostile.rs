@@ -145,7 +145,7 @@ impl<'a> Ours<'a> {
         let link = &mut self.link;
         match self.acts.next().map_or(0, |act| act % 10) {
             1 if self.role == Role::Outside && link.is_idle() => link.open(open(), now),
-            2 if self.role == Role::Inside => link.opened(),
+            2 if self.role == Role::Inside => link.opened(now),
             3 if self.role == Role::Inside => link.refuse(RefusedCode::Refused, "no".into(), now),
             4 if link.may_send_payload() => link.end(),
             5 => link.abort(AbortCode::Reset, now),
@@ -161,7 +161,7 @@ impl<'a> Ours<'a> {
     fn say(&mut self, outcome: &mut Outcome, now: Instant) {
         let mut out = Vec::new();
         self.link.transmit(&mut out, now);
-        assert!(!self.link.has_pending());
+        assert!(self.link.has_said_all());
         assert!(
             out.len() <= 2 * CONTROL_BYTES_MAX,
             "{} bytes at once",

@@ -36,6 +36,8 @@ pub const ERROR_DROPPED_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a client that are sent, and kept, before the server has accepted.
 pub const KEPT_BYTES_MAX: usize = 16 * 1024;
+/// How long OPENED waits for payload to travel with.
+pub const OPENED_DELAY: Duration = Duration::from_millis(5);
 /// Bytes read from a link at once, and so the most that is kept of it while the far end is blocked.
 pub const LINK_READ_BYTES: usize = 16 * 1024;
 /// Bytes copied at once where nothing is framed.

@@ -145,7 +145,7 @@ impl LinkEnd {
     pub fn is_flushed(&self) -> bool {
         self.unsent.is_empty()
             && matches!(self.leftover, InFlight::Nothing)
-            && !self.protocol.has_pending()
+            && self.protocol.has_said_all()
     }
 
     /// What has passed; silence that the kernel can explain is not told.

@@ -18,7 +18,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_core::limits::{
     ABORT_DROPPED_BYTES_MAX, ABORT_TIMEOUT, CONTROL_BYTES_MAX, FRAME_HEADER_BYTES,
-    HANDSHAKE_TIMEOUT, HEARTBEAT_MAX, HEARTBEAT_MIN, LINK_WARM,
+    HANDSHAKE_TIMEOUT, HEARTBEAT_MAX, HEARTBEAT_MIN, LINK_WARM, OPENED_DELAY,
 };
 use relay_core::proto::frame::{
     AbortCode, ErrorCode, Frame, Header, Kind, Malformed, NodeId, Open, RefusedCode, Welcome,
@@ -410,7 +410,7 @@ fn a_refusal_that_crosses_an_abort_finishes_the_direction() {
 fn an_acceptance_that_crosses_an_abort_is_told_and_its_bytes_are_dropped() {
     let (mut outside, mut inside) = opening();
     outside.link.abort(AbortCode::Reset, outside.now);
-    inside.link.opened();
+    inside.link.opened(inside.now);
     let mut bytes = Vec::new();
     inside.link.announce(3, &mut bytes, inside.now);
     bytes.extend_from_slice(b"abc");
@@ -471,14 +471,38 @@ fn a_server_may_be_reset_before_it_has_accepted() {
 #[test]
 fn a_server_is_accepted_or_refused_once() {
     let (_, mut inside) = opening();
-    inside.link.opened();
-    inside.link.opened();
+    inside.link.opened(inside.now);
+    inside.link.opened(inside.now);
     inside
         .link
         .refuse(RefusedCode::Refused, String::new(), inside.now);
     assert_eq!(inside.says(), [Frame::Opened]);
-    inside.link.opened();
+    inside.link.opened(inside.now);
     assert_eq!(inside.says(), []);
+}
+
+#[test]
+fn opened_travels_with_the_first_payload() {
+    let (_, mut inside) = opening();
+    inside.link.opened(inside.now + OPENED_DELAY);
+    assert!(!inside.link.has_pending() && !inside.link.has_said_all());
+    let mut bytes = Vec::new();
+    inside.link.announce(3, &mut bytes, inside.now);
+    inside.link.payload_sent(3, inside.now);
+    bytes.extend_from_slice(b"abc");
+    assert_eq!(bytes, b"\x83\0\0\0\x85\0\0\x03abc");
+    assert!(inside.link.has_said_all());
+}
+
+#[test]
+fn opened_goes_alone_when_no_payload_comes_in_time() {
+    let (_, mut inside) = opening();
+    let due = inside.now + OPENED_DELAY;
+    inside.link.opened(due);
+    assert_eq!(inside.link.poll_timeout(), Some(due));
+    assert_eq!(inside.link.handle_timeout(due), None);
+    assert!(inside.link.has_pending());
+    assert_eq!(inside.says(), [Frame::Opened]);
 }
 
 #[test]
@@ -682,7 +706,7 @@ fn bytes_wait_on_a_link_long_unheard_until_it_answers_the_ping() {
 #[test]
 fn bytes_wait_on_a_link_long_unheard_until_the_server_accepted() {
     let (mut outside, mut inside) = cold();
-    inside.link.opened();
+    inside.link.opened(inside.now);
     assert_eq!(
         deliver(&mut inside, &mut outside),
         [Event::Opened, Event::Handled]
@@ -740,7 +764,7 @@ fn a_refusal_on_a_link_long_unheard_is_an_answer() {
 fn the_server_speaks_only_once_it_has_accepted() {
     let (_, mut inside) = opening();
     assert!(!inside.link.may_send_payload());
-    inside.link.opened();
+    inside.link.opened(inside.now);
     assert!(inside.link.may_send_payload());
 }
 
@@ -790,7 +814,7 @@ fn the_inside_node_asks_for_bye_and_serves_until_it_comes() {
     ));
     assert_eq!(deliver(&mut inside, &mut outside), [Event::Bye]);
     assert!(outside.link.bye_requested());
-    inside.link.opened();
+    inside.link.opened(inside.now);
     inside.link.end();
     outside.link.end();
     exchange(&mut outside, &mut inside);
@@ -1079,7 +1103,7 @@ fn opening() -> (LinkEnd, LinkEnd) {
 /// Both ends of a link that carries a session.
 fn opened() -> (LinkEnd, LinkEnd) {
     let (mut outside, mut inside) = opening();
-    inside.link.opened();
+    inside.link.opened(inside.now);
     assert_eq!(deliver(&mut inside, &mut outside), [Event::Opened]);
     (outside, inside)
 }

@@ -6,7 +6,7 @@ use mio::Registry;
 use mio::event::Event;
 
 use crate::carrier::{Attempt, Pending};
-use crate::limits::KEPT_BYTES_MAX;
+use crate::limits::{KEPT_BYTES_MAX, OPENED_DELAY};
 use crate::link_end::{LinkEnd, News};
 use crate::proto::frame::Kind;
 use crate::proto::link::{Event as Frame, Fault};
@@ -74,6 +74,15 @@ impl Reaching {
                 Took::News(news) => return Some(news),
                 Took::Blocked | Took::Eof | Took::Failed(_) => return None,
             }
+        }
+    }
+
+    /// When the outside node is told that the server is there. If all it may send before is here, it waits for that.
+    pub(super) fn answer_is_due(&self, now: Instant) -> Instant {
+        if self.early.len() < KEPT_BYTES_MAX {
+            now + OPENED_DELAY
+        } else {
+            now
         }
     }
 

@@ -103,7 +103,11 @@ impl Inside {
                 context
                     .report
                     .debug(format_args!("session {}: connected", reaching.account.id));
-                entry.carrier.link.protocol.opened();
+                entry
+                    .carrier
+                    .link
+                    .protocol
+                    .opened(reaching.answer_is_due(now));
                 entry.carrier.stage = Stage::Relaying(reaching.into_relay(server, now));
             }
             Outcome::Unreached(error) => {

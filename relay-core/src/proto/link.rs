@@ -115,13 +115,21 @@ struct Pending {
     greeting: Option<Box<Frame>>,
     /// OPEN or REFUSED, of which each role sends one.
     head: Option<Box<Frame>>,
-    opened: bool,
+    opened: Option<Company>,
     end: bool,
     abort: Option<AbortCode>,
     want: Option<u32>,
     pong: Option<[u8; 8]>,
     ping: bool,
     bye: bool,
+}
+
+/// OPENED travels with the first payload, if some comes soon: nearly every server has something to say, and two frames in one
+/// segment are half the work for everybody on their way.
+#[derive(Clone, Copy, Debug)]
+enum Company {
+    AwaitedUntil(Instant),
+    NotAwaited,
 }
 
 #[derive(Debug)]
@@ -494,13 +502,13 @@ impl Link {
         }));
     }
 
-    /// Inside: the server accepted.
-    pub fn opened(&mut self) {
+    /// Inside: the server accepted. OPENED waits until `due` for something to travel with.
+    pub fn opened(&mut self, due: Instant) {
         if let Phase::Session(session) = &mut self.phase
             && session.awaits_answer()
         {
             session.answer = Answer::Opened;
-            self.pending.opened = true;
+            self.pending.opened = Some(Company::AwaitedUntil(due));
         }
     }
 
@@ -575,7 +583,7 @@ impl Link {
         };
     }
 
-    /// Whether [`Link::transmit`] would append something.
+    /// Whether it is time for [`Link::transmit`].
     pub fn has_pending(&self) -> bool {
         let Pending {
             greeting,
@@ -588,18 +596,35 @@ impl Link {
             ping,
             bye,
         } = &self.pending;
-        self.announced_left == 0
-            // WELCOME or ERROR comes first.
-            && !matches!(self.phase, Phase::Introduced { .. })
-            && (greeting.is_some() || head.is_some() || *opened || *end || abort.is_some() || want.is_some() || pong.is_some() || *ping || *bye)
+        let opened = matches!(opened, Some(Company::NotAwaited));
+        self.may_transmit()
+            && (greeting.is_some()
+                || head.is_some()
+                || opened
+                || *end
+                || abort.is_some()
+                || want.is_some()
+                || pong.is_some()
+                || *ping
+                || *bye)
+    }
+
+    /// No DATA frame is being written, and WELCOME or ERROR does not have to come first.
+    fn may_transmit(&self) -> bool {
+        self.announced_left == 0 && !matches!(self.phase, Phase::Introduced { .. })
+    }
+
+    /// Whether all that was to be said has been transmitted.
+    pub fn has_said_all(&self) -> bool {
+        !self.has_pending() && self.pending.opened.is_none()
     }
 
     /// Appends the control frames that wait, unless a DATA frame is still being written.
     pub fn transmit(&mut self, out: &mut Vec<u8>, now: Instant) {
-        if !self.has_pending() {
+        if !self.may_transmit() {
             return;
         }
-        self.liveness.sent = now;
+        let before = out.len();
         let Pending {
             greeting,
             head,
@@ -614,7 +639,7 @@ impl Link {
         for frame in [greeting, head].into_iter().flatten() {
             frame.encode(out);
         }
-        if opened {
+        if opened.is_some() {
             Frame::Opened.encode(out);
         }
         if end {
@@ -635,6 +660,9 @@ impl Link {
         }
         if bye {
             Frame::Bye.encode(out);
+        }
+        if out.len() > before {
+            self.liveness.sent = now;
         }
     }
 
@@ -704,7 +732,7 @@ impl Link {
         } = &self.pending;
         // For the peer, whose direction is finished, our END ended the session: it would ignore an ABORT behind it.
         let abort_is_due = abort.is_some() && session.ours != Flow::EndedThenAborted;
-        let is_said = head.is_none() && !opened && !end && !abort_is_due;
+        let is_said = head.is_none() && opened.is_none() && !end && !abort_is_due;
         let is_finished = session.ours != Flow::Open && session.theirs != Flow::Open;
         is_finished && is_said && self.announced_left == 0 && self.payload_left == 0
     }
@@ -763,13 +791,17 @@ impl Link {
             Phase::Idle | Phase::Session(_) | Phase::Leaving => None,
         };
         let asked = self.liveness.asked.map(|(_, deadline)| deadline);
-        [deadlines, asked, Some(self.liveness.next())]
+        let opened = match self.pending.opened {
+            Some(Company::AwaitedUntil(due)) => Some(due),
+            Some(Company::NotAwaited) | None => None,
+        };
+        [deadlines, asked, opened, Some(self.liveness.next())]
             .into_iter()
             .flatten()
             .min()
     }
 
-    /// What has passed by `now`; a PING may have come to wait for [`Link::transmit`].
+    /// What has passed by `now`; a PING or OPENED may have come to wait for [`Link::transmit`].
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Expired> {
         match &self.phase {
             Phase::ExpectHello { deadline }
@@ -783,6 +815,9 @@ impl Link {
                 ..
             }) if now >= abandoned.deadline => return Some(Expired::Abandoned),
             Phase::Idle | Phase::Session(_) | Phase::Leaving => {}
+        }
+        if matches!(self.pending.opened, Some(Company::AwaitedUntil(due)) if now >= due) {
+            self.pending.opened = Some(Company::NotAwaited);
         }
         if self
             .liveness

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use relay_core::limits::OPENED_DELAY;
 use relay_core::link::keeper::{Decision, Keeper, Policy};
 use relay_core::proto::frame::{Hello, NodeId, RefusedCode, ServiceWidth};
 use relay_core::proto::link::{Event, Link};
@@ -181,7 +182,7 @@ impl Inside {
                     .as_mut()
                     .expect("an OPEN began it")
                     .connected(dial.socket);
-                end.machine.opened();
+                end.machine.opened(net.now + OPENED_DELAY);
             }
             Dial::Failed => end
                 .machine

@@ -137,7 +137,7 @@ impl LinkEnd {
 
     /// Whether all that was to be said has left.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.unsent.is_empty() && self.announced.is_empty() && !self.machine.has_pending()
+        self.unsent.is_empty() && self.announced.is_empty() && self.machine.has_said_all()
     }
 
     /// Nothing is taken off the link: the far end does not take what was read, or is not there yet and enough is held for it.
@@ -315,7 +315,7 @@ impl LinkEnd {
     }
 
     fn flush(&mut self, net: &mut Network) -> bool {
-        if self.unsent.is_empty() && self.announced.is_empty() {
+        if self.unsent.is_empty() && self.announced.is_empty() && self.machine.has_pending() {
             self.machine.transmit(&mut self.unsent, net.now);
         }
         let mut progress = false;
