@@ -18,7 +18,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::address::ListenPoint;
 use crate::plan::Admission;
 use crate::report::Report;
-use crate::socket::listen::Accepted;
+use crate::socket::listen::{Accepted, Peer};
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct AccessList {
 pub struct Gate {
     list: AccessList,
     seats: Option<Seats>,
+    /// Who connects is a proxy: whose session it is, is told later.
+    by_proxy: bool,
     denied: u64,
 }
 
@@ -107,6 +109,7 @@ impl Gate {
         Self {
             list: admission.list.clone(),
             seats: admission.sessions_per_client_max.map(Seats::new),
+            by_proxy: admission.by_proxy,
             denied: 0,
         }
     }
@@ -116,21 +119,42 @@ impl Gate {
         Self {
             list: list.clone(),
             seats: None,
+            by_proxy: false,
             denied: 0,
         }
     }
 
     /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
     pub fn admits(&mut self, accepted: &Accepted, word: &str, report: &Report) -> Option<Seat> {
-        let address = accepted.peer.address();
-        let Some(address) = address.or_else(|| accepted.end.peer_address()) else {
+        let Some(address) = accepted.client().address() else {
             return Some(Seat::default());
         };
         let ip = address.ip().to_canonical();
         let seat = self.list.check(ip).and_then(|()| match &self.seats {
-            Some(seats) => seats.take(ip),
-            None => Ok(Seat::default()),
+            Some(seats) if !self.by_proxy => seats.take(ip),
+            _ => Ok(Seat::default()),
         });
+        self.tell(seat, ip, word, report)
+    }
+
+    /// A seat for a client of whom a proxy has told, which was let in itself.
+    pub fn seat(&mut self, client: Peer, word: &str, report: &Report) -> Option<Seat> {
+        match (client.address(), &self.seats) {
+            (Some(address), Some(seats)) => {
+                let ip = address.ip().to_canonical();
+                self.tell(seats.take(ip), ip, word, report)
+            }
+            _ => Some(Seat::default()),
+        }
+    }
+
+    fn tell(
+        &mut self,
+        seat: Result<Seat, Denial>,
+        ip: IpAddr,
+        word: &str,
+        report: &Report,
+    ) -> Option<Seat> {
         match seat {
             Ok(seat) => Some(seat),
             Err(denial) => {
@@ -150,6 +174,11 @@ impl Gate {
     ) -> Result<Seat, String> {
         self.admits(accepted, &point.word, report)
             .ok_or_else(|| format!("unable to use {}: its peer is denied", point.word))
+    }
+
+    /// Whether those who come in are proxies, and tell whom they come for.
+    pub fn expects_proxies(&self) -> bool {
+        self.by_proxy
     }
 
     /// How many were kept out.

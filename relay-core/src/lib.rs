@@ -16,7 +16,7 @@
 //! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
 //! | [`event_loop`], [`entries`], [`token`], [`listeners`] | the loop: who is woken when |
 //! | [`access`] | who may come in |
-//! | [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
+//! | [`introduction`], [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
 //! | [`pump`], [`link_end`], [`window`] | bytes |
 //! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
 //! | [`socket`], [`linux`] | calls of the system; what only Linux has |
@@ -32,6 +32,7 @@ pub mod event_loop;
 pub mod farewell;
 pub mod ids;
 pub mod inside;
+pub mod introduction;
 pub mod limits;
 pub mod link;
 pub mod link_end;

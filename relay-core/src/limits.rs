@@ -62,6 +62,9 @@ pub const BULK_OVER: Duration = Duration::from_secs(1);
 /// Clients or links accepted from one listener before others have their turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
+/// How long a client that comes through a proxy may take to send its PROXY header.
+pub const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Keepalive on the sockets of clients and servers: quiet time before the first probe, between probes, and their number.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
 /// See [`KEEPALIVE_IDLE`].

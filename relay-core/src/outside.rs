@@ -19,6 +19,7 @@ use crate::address::ListenPoint;
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::{SessionIds, node_id};
+use crate::introduction::Introduction;
 use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
 use crate::link::pairing::{Decision, Pairing};
 use crate::link::strangers::Strangers;
@@ -69,6 +70,8 @@ struct Outside {
     fixed_link: bool,
     /// Clients, in whatever stage.
     clients: usize,
+    /// Those of them that have yet to say who they are.
+    introductions: usize,
     /// Links that have not said HELLO.
     strangers: Strangers<Key>,
     links: usize,
@@ -94,6 +97,7 @@ struct Service {
 
 #[derive(Debug)]
 enum Entry {
+    Introduction(Box<Introduction<Door>>),
     Client(Box<Waiting>),
     Link(Box<LinkEntry>),
 }
@@ -120,6 +124,7 @@ impl Outside {
             draining: false,
             fixed_link: plan.link.iter().any(|point| is_connection(&point.at)),
             clients: 0,
+            introductions: 0,
             strangers: Strangers::new(fastrand::Rng::new()),
             links: 0,
             probed: None,
@@ -225,20 +230,26 @@ impl Outside {
         self.outcome = reason.exit();
     }
 
+    /// Clients without a link.
+    fn waiting(&self) -> usize {
+        self.introductions + self.pairing.waiting()
+    }
+
     /// No client waits, and none can come: links are of no more use.
     fn is_closing(&self) -> bool {
         let served = self.once && self.ids.count() > 0 && self.clients == 0;
-        (self.draining || served) && self.pairing.waiting() == 0
+        (self.draining || served) && self.waiting() == 0
     }
 
     fn give_up_all(&mut self, reason: &CloseReason, context: &mut Context) {
         let waiting = self
             .entries
             .iter_mut()
-            .filter(|(_, entry)| matches!(entry, Entry::Client(_)));
+            .filter(|(_, entry)| !matches!(entry, Entry::Link(_)));
         let keys: Vec<Key> = waiting.map(|(key, _)| key).collect();
         for key in keys {
             self.pairing.leave(key);
+            self.give_up_introduction(key, reason, context);
             self.give_up_client(key, reason, context);
         }
     }
@@ -253,6 +264,7 @@ impl Tool for Outside {
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
+            Entry::Introduction(introduction) => introduction.note(event, slot),
             Entry::Client(waiting) => waiting.client.end.note(event, slot),
             Entry::Link(entry) => entry.carrier.note(event, slot),
         }
@@ -260,7 +272,7 @@ impl Tool for Outside {
 
     fn admits(&self, listener: ListenerId) -> bool {
         match self.doors[listener.0 as usize] {
-            Some(_) => self.clients < self.sessions_max && self.pairing.waiting() < self.queue_max,
+            Some(_) => self.clients < self.sessions_max && self.waiting() < self.queue_max,
             None => self.links - self.strangers.len() < self.sessions_max + LINKS_SPARE,
         }
     }
@@ -291,6 +303,7 @@ impl Tool for Outside {
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
+            Some(Entry::Introduction(_)) => self.run_introduction(key, context),
             Some(Entry::Client(_)) => self.run_client(key, context),
             Some(Entry::Link(_)) => self.run_link(key, context),
             None => {}
@@ -330,6 +343,7 @@ impl Tool for Outside {
     fn expire(&mut self, now: Instant) {
         let patience = self.patience;
         self.entries.expire(now, |entry| match entry {
+            Entry::Introduction(introduction) => Some(introduction.deadline()),
             // How long a client waits is for the pairing to say.
             Entry::Client(_) => None,
             Entry::Link(entry) => entry.carrier.deadline(&patience),
@@ -362,7 +376,7 @@ impl Tool for Outside {
     fn status(&self) -> Status {
         let more = format!(
             " waiting={} links={} idle={} denied={} strangers={}",
-            self.pairing.waiting(),
+            self.waiting(),
             self.links,
             self.pairing.idle(),
             self.client_gate.denied() + self.link_gate.denied(),

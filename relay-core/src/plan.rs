@@ -262,6 +262,8 @@ pub struct Admission {
     pub list: AccessList,
     /// How many sessions one client may have at once.
     pub sessions_per_client_max: Option<usize>,
+    /// They come through a proxy, which tells who they are.
+    pub by_proxy: bool,
 }
 
 impl Admission {
@@ -269,6 +271,7 @@ impl Admission {
         Self {
             list: clients.access.0.clone(),
             sessions_per_client_max: clients.max_sessions_per_client,
+            by_proxy: clients.accept_proxy,
         }
     }
 }

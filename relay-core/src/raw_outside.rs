@@ -12,6 +12,7 @@ use crate::access::{Gate, Seat};
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
+use crate::introduction::{self, Introduction};
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::OutsidePlan;
 use crate::report::{self, Exit, Report, Throttle};
@@ -60,6 +61,7 @@ struct RawOutside {
     reason = "nearly all entries are sessions: the hot stage is not behind a pointer"
 )]
 enum Entry {
+    Introduction(Box<Introduction<()>>),
     Waiting(Box<Waiting>),
     Session(Session),
 }
@@ -138,29 +140,57 @@ impl RawOutside {
     fn client_accepted(
         &mut self,
         word: &str,
-        accepted: Accepted,
+        mut accepted: Accepted,
         seat: Seat,
         context: &mut Context,
     ) {
-        let Accepted { mut end, peer, .. } = accepted;
         let now = context.now();
         let key = self.entries.next_key();
-        let mut account = self.ids.account(peer, word.into(), now);
+        let client = accepted.client();
+        let mut account = self.ids.account(client, word.into(), now);
         account.seat = seat;
-        match end.register(&context.registry, key, Slot::LEFT) {
-            Ok(()) => {
-                self.entries.insert(Entry::Waiting(Box::new(Waiting {
-                    end,
-                    account,
-                    deadline: now + self.wait_timeout,
-                })));
-                self.waiting.push_back(key);
-            }
-            Err(error) => context.report.warning(format_args!(
-                "unable to serve {peer}: {}",
+        if let Err(error) = accepted.end.register(&context.registry, key, Slot::LEFT) {
+            context.report.warning(format_args!(
+                "unable to serve {client}: {}",
                 report::reason(&error)
-            )),
+            ));
+        } else if self.client_gate.expects_proxies() {
+            let introduction = Introduction::new(accepted, account, (), now);
+            self.entries.insert(Entry::Introduction(introduction));
+        } else {
+            let waiting = self.waiting(accepted, account, now);
+            self.entries.insert(waiting);
+            self.waiting.push_back(key);
         }
+    }
+
+    fn waiting(&self, accepted: Accepted, account: Account, now: Instant) -> Entry {
+        Entry::Waiting(Box::new(Waiting {
+            end: accepted.end,
+            account,
+            deadline: now + self.wait_timeout,
+        }))
+    }
+
+    /// The client is known, and waits for a link; unless it may not.
+    fn introduced(&mut self, key: Key, context: &Context) -> Option<CloseReason> {
+        let Some(Entry::Introduction(mut introduction)) = self.entries.take(key) else {
+            return None;
+        };
+        let (client, word) = (introduction.account.client, &introduction.account.to);
+        let Some(seat) = self.client_gate.seat(client, word, &context.report) else {
+            self.entries
+                .put_back(key, Entry::Introduction(introduction));
+            return Some(CloseReason::Denied);
+        };
+        introduction.account.seat = seat;
+        let Introduction {
+            accepted, account, ..
+        } = *introduction;
+        let waiting = self.waiting(accepted, account, context.now());
+        self.entries.put_back(key, waiting);
+        self.waiting.push_back(key);
+        None
     }
 
     /// The client that has waited longest gets the link. A link for which no client waits any more is reset.
@@ -198,15 +228,18 @@ impl RawOutside {
             return;
         };
         self.outcome = reason.exit();
-        let Context {
-            tackle,
-            report,
-            registry,
-            ..
-        } = context;
         match entry {
-            Entry::Session(session) => session.close(reason, report, registry, tackle),
+            Entry::Introduction(introduction) => {
+                introduction.close(reason, &mut self.unserved, context);
+            }
+            Entry::Session(session) => session.close(
+                reason,
+                &context.report,
+                &context.registry,
+                &mut context.tackle,
+            ),
             Entry::Waiting(waiting) => {
+                let now = context.now();
                 self.waiting.retain(|known| *known != key);
                 if matches!(reason, CloseReason::NoLink | CloseReason::LinkLost(_)) {
                     let text = format_args!(
@@ -214,13 +247,13 @@ impl RawOutside {
                         waiting.account.client, waiting.account.to
                     );
                     if self.once {
-                        report.fatal(text);
+                        context.report.fatal(text);
                     } else {
-                        self.unserved.warning(report, tackle.now, text);
+                        self.unserved.warning(&context.report, now, text);
                     }
                 }
-                waiting.account.tell(reason, 0, 0, report, tackle.now);
-                close_end(waiting.end, reason, registry);
+                waiting.account.tell(reason, 0, 0, &context.report, now);
+                close_end(waiting.end, reason, &context.registry);
             }
         }
     }
@@ -240,6 +273,7 @@ impl Tool for RawOutside {
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
+            Entry::Introduction(introduction) => introduction.note(event, slot),
             Entry::Waiting(waiting) => waiting.end.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -284,6 +318,13 @@ impl Tool for RawOutside {
         let now = context.now();
         let over = match self.entries.get_mut(key) {
             None => None,
+            Some(Entry::Introduction(introduction)) => {
+                match introduction.run(&mut context.tackle) {
+                    introduction::Progress::Waiting => None,
+                    introduction::Progress::Known => self.introduced(key, context),
+                    introduction::Progress::Over(reason) => Some(reason),
+                }
+            }
             Some(Entry::Waiting(waiting)) if waiting.end.has_failed() => {
                 let error = waiting.end.failure();
                 Some(CloseReason::Failed(Side::Left, error))
@@ -378,6 +419,7 @@ impl Tool for RawOutside {
 impl Entry {
     fn deadline(&self, patience: &Patience) -> Option<Instant> {
         match self {
+            Self::Introduction(introduction) => Some(introduction.deadline()),
             Self::Waiting(waiting) => Some(waiting.deadline),
             Self::Session(session) => session.deadline(patience),
         }

@@ -11,6 +11,7 @@ use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
 use crate::event_loop::{Context, Status, Tool, start};
 use crate::ids::SessionIds;
+use crate::introduction::{Introduction, Progress as IntroductionProgress};
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::RoutePlan;
 use crate::proto::proxy_header::header;
@@ -68,6 +69,8 @@ struct Way {
     reason = "nearly all entries are sessions: the hot stage is not behind a pointer"
 )]
 enum Entry {
+    /// With the place in `ways`.
+    Introduction(Box<Introduction<usize>>),
     Dialling(Box<Dialling>),
     Session(Session),
 }
@@ -128,7 +131,7 @@ impl Route {
         Ok(route)
     }
 
-    /// A client has come: dial its server.
+    /// A client has come, or its proxy.
     fn begin(&mut self, way: usize, mut accepted: Accepted, seat: Seat, context: &mut Context) {
         let now = context.now();
         let client = accepted.client();
@@ -143,9 +146,31 @@ impl Route {
             self.outcome = Exit::Temporary;
             return;
         }
+        let entry = if self.gate.expects_proxies() {
+            Some(Entry::Introduction(Introduction::new(
+                accepted, account, way, now,
+            )))
+        } else {
+            self.reach(way, accepted, account, key, context)
+        };
+        if let Some(entry) = entry {
+            self.entries.insert(entry);
+        }
+    }
+
+    /// The client is known: dial its server.
+    fn reach(
+        &mut self,
+        way: usize,
+        accepted: Accepted,
+        account: Account,
+        key: Key,
+        context: &mut Context,
+    ) -> Option<Entry> {
+        let now = context.now();
         context.report.debug(format_args!(
-            "session {}: {client} came, dialling {}",
-            account.id, account.to
+            "session {}: {} came, dialling {}",
+            account.id, account.client, account.to
         ));
         let version = context.settings.send_proxy;
         let preface = header(version, || accepted.addresses(), account.id);
@@ -166,9 +191,7 @@ impl Route {
             }
         };
         match entry {
-            Ok(entry) => {
-                self.entries.insert(entry);
-            }
+            Ok(entry) => Some(entry),
             Err(error) => {
                 context.report.fatal(format_args!(
                     "unable to use {}: {}",
@@ -176,6 +199,47 @@ impl Route {
                     report::reason(&error)
                 ));
                 self.outcome = Exit::Temporary;
+                None
+            }
+        }
+    }
+
+    fn run_introduction(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Introduction(mut introduction)) = self.entries.take(key) else {
+            return;
+        };
+        match introduction.run(&mut context.tackle) {
+            IntroductionProgress::Waiting => {
+                self.entries
+                    .put_back(key, Entry::Introduction(introduction));
+            }
+            IntroductionProgress::Over(reason) => {
+                self.entries.remove(key);
+                self.finish(Entry::Introduction(introduction), &reason, context);
+            }
+            IntroductionProgress::Known => {
+                let listener = self.ways[introduction.place].listeners.first();
+                let word = listener.map_or("-", |id| context.listeners.word(*id));
+                let client = introduction.account.client;
+                let Some(seat) = self.gate.seat(client, word, &context.report) else {
+                    self.entries.remove(key);
+                    let entry = Entry::Introduction(introduction);
+                    return self.finish(entry, &CloseReason::Denied, context);
+                };
+                let Introduction {
+                    accepted,
+                    mut account,
+                    place: way,
+                    ..
+                } = *introduction;
+                account.seat = seat;
+                match self.reach(way, accepted, account, key, context) {
+                    Some(entry) => {
+                        self.entries.put_back(key, entry);
+                        self.entries.wake(key);
+                    }
+                    None => drop(self.entries.remove(key)),
+                }
             }
         }
     }
@@ -227,19 +291,21 @@ impl Route {
                 self.unreached.warning(&context.report, context.now(), why);
             }
         }
-        let Context {
-            tackle,
-            report,
-            registry,
-            ..
-        } = context;
         match entry {
+            Entry::Introduction(introduction) => {
+                introduction.close(reason, &mut self.unreached, context);
+            }
             Entry::Dialling(dialling) => {
                 let (left, account) = dialling.into_left();
-                account.tell(reason, 0, 0, report, tackle.now);
-                close_end(left, reason, registry);
+                account.tell(reason, 0, 0, &context.report, context.now());
+                close_end(left, reason, &context.registry);
             }
-            Entry::Session(session) => session.close(reason, report, registry, tackle),
+            Entry::Session(session) => session.close(
+                reason,
+                &context.report,
+                &context.registry,
+                &mut context.tackle,
+            ),
         }
     }
 
@@ -259,6 +325,7 @@ impl Tool for Route {
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
+            Entry::Introduction(introduction) => introduction.note(event, slot),
             Entry::Dialling(dialling) => dialling.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -291,6 +358,7 @@ impl Tool for Route {
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
+            Some(Entry::Introduction(_)) => self.run_introduction(key, context),
             Some(Entry::Dialling(_)) => self.run_dialling(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
@@ -341,6 +409,7 @@ impl Tool for Route {
 impl Entry {
     fn deadline(&self, patience: &Patience) -> Option<Instant> {
         match self {
+            Self::Introduction(introduction) => Some(introduction.deadline()),
             Self::Dialling(dialling) => Some(dialling.deadline()),
             Self::Session(session) => session.deadline(patience),
         }

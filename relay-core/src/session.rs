@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 
 use crate::access::Seat;
+use crate::introduction::Fault;
 use crate::plan::Settings;
 use crate::proto::frame::{AbortCode, SessionId};
 use crate::pump::{Direction, Flow, Tackle, Verdict};
@@ -68,6 +69,10 @@ pub enum CloseReason {
     Eof,
     /// An end was reset, or failed.
     Failed(Side, io::Error),
+    /// The client came through a proxy, and its header did not.
+    NoHeader(Fault),
+    /// The client has as many sessions as it may.
+    Denied,
     /// The server was not reached.
     Unreached(String),
     /// Nothing moved for too long.
@@ -385,6 +390,8 @@ impl fmt::Display for CloseReason {
         match self {
             Self::Eof => f.write_str("end of file"),
             Self::Failed(side, error) => write!(f, "{side}: {}", report::reason(error)),
+            Self::NoHeader(fault) => fault.fmt(f),
+            Self::Denied => f.write_str("denied"),
             Self::Unreached(why) => f.write_str(why),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::HalfCloseTimeout => f.write_str("half-close timeout"),

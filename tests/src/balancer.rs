@@ -33,10 +33,17 @@ impl Nginx {
     /// Starts it with the blocks of a configuration (`http { … }`), which keeps its files in a directory of its own. It listens
     /// some time later.
     pub fn start(blocks: &str) -> Nginx {
+        Nginx::configured(&format!("{HEAD}{blocks}\n"))
+    }
+
+    /// Starts it as [`Nginx::start`] does, with a module from its file.
+    pub fn with_module(file: &str, blocks: &str) -> Nginx {
+        Nginx::configured(&format!("load_module {file};\n{HEAD}{blocks}\n"))
+    }
+
+    fn configured(configuration: &str) -> Nginx {
         let scratch = Scratch::new();
-        let head =
-            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\n";
-        let file = scratch.write("nginx.conf", format!("{head}{blocks}\n").as_bytes());
+        let file = scratch.write("nginx.conf", configuration.as_bytes());
         let running = Launch::new("nginx -e stderr -p")
             .word(scratch.path())
             .word("-c")
@@ -48,3 +55,6 @@ impl Nginx {
         }
     }
 }
+
+const HEAD: &str =
+    "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {}\n";

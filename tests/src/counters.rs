@@ -36,13 +36,14 @@ fn status(node: &Running) -> String {
     node.stderr.wait_for_number(MARK, seen + 1)
 }
 
-/// The number behind `key` in a line of `key=value` words.
+/// The number behind `key` in a line of `key=value` words; a limit may stand behind it, as in `3/100`.
 fn number(line: &str, key: &str) -> u64 {
     let value = line
         .split_whitespace()
         .find_map(|word| word.strip_prefix(key));
     let value = value.unwrap_or_else(|| panic!("no {key} in {line:?}"));
-    value
+    let (number, _) = value.split_once('/').unwrap_or((value, ""));
+    number
         .parse()
         .unwrap_or_else(|_| panic!("{key}{value} is no number"))
 }

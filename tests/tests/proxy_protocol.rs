@@ -1,9 +1,17 @@
 //! The PROXY protocol, towards servers and from proxies: against bytes that are written down here, haproxy and nginx.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
 use relay_tests::balancer::{Haproxy, Nginx};
-use relay_tests::data::assert_same;
+use relay_tests::counters::number_of;
+use relay_tests::data::{MIB, assert_same, noise};
+use relay_tests::patience::A_WHILE;
 use relay_tests::scratch::Scratch;
-use relay_tests::{End, Node, ReservedPort, Server, needs, node};
+use relay_tests::{
+    End, Launch, Node, ReservedPort, Server, Service, eventually, needs, node, requirement,
+};
 
 #[test]
 fn the_server_is_told_who_the_client_is() {
@@ -245,3 +253,323 @@ fn binary_header(session: &End) -> (Vec<u8>, String) {
 
 /// LOCAL, and no family: the connection's own addresses hold.
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00";
+
+#[test]
+fn a_proxy_tells_who_the_client_is() {
+    for options in ["", "--no-splice"] {
+        for way in Way::ALL {
+            let server = Server::start();
+            let nodes = way.open(
+                &format!("-v --accept-proxy {options}"),
+                "--send-proxy v1",
+                &server,
+            );
+            let client = nodes[0].dial();
+            client.send(format!("{LINE}hello").as_bytes());
+            let session = server.accept();
+            session.expect(way.passed_on(LINE).as_bytes());
+            session.expect(b"hello");
+            session.send(b"220 ready");
+            client.expect(b"220 ready");
+            client.shutdown_write();
+            session.expect_eof();
+            drop(session);
+            client.expect_eof();
+            nodes[0].stderr.wait_for(" from 203.0.113.9:1234 to ");
+        }
+    }
+}
+
+#[test]
+fn a_header_may_come_in_pieces() {
+    for way in Way::ALL {
+        let server = Server::start();
+        let nodes = way.open("--accept-proxy", "--send-proxy v1", &server);
+        let client = nodes[0].dial();
+        client.send_at_once();
+        for byte in format!("{LINE}hello").as_bytes() {
+            client.send(&[*byte]);
+        }
+        server
+            .accept()
+            .expect((way.passed_on(LINE) + "hello").as_bytes());
+    }
+}
+
+#[test]
+fn what_follows_the_header_is_spliced() {
+    let server = Server::start();
+    let route = node!("tcpfwd --accept-proxy 127.0.0.1:0 {server}");
+    let client = route.dial();
+    let sent = noise(1, 8 * MIB);
+    let received = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            client.send(LINE.as_bytes());
+            client.send(&sent);
+            client.shutdown_write();
+        });
+        server.accept().receive_to_eof()
+    });
+    assert_same(&received, &sent);
+    assert!(number_of(&route, "spliced") > 0);
+}
+
+#[test]
+fn a_binary_header_may_be_long() {
+    let server = Server::start();
+    let route = node!("tcpfwd --accept-proxy --send-proxy v1 127.0.0.1:0 {server}");
+    let client = route.dial();
+    let tlv = [&[0xe0, 0xea, 0x60][..], &[b'x'; 60_000]].concat();
+    client.send(&binary(0x21, 0x11, &[&ADDRESSES, &tlv[..]].concat()));
+    client.send(b"hello");
+    server.accept().expect(format!("{LINE}hello").as_bytes());
+}
+
+#[test]
+fn a_connection_of_the_proxy_itself_has_its_own_addresses() {
+    for header in [
+        binary(0x20, 0x00, &[]),
+        binary(0x20, 0x11, &ADDRESSES),
+        binary(0x21, 0x00, &[]),
+        b"PROXY UNKNOWN what ever\r\n".to_vec(),
+    ] {
+        let server = Server::start();
+        let route = node!("tcpfwd --accept-proxy --send-proxy v1 127.0.0.1:0 {server}");
+        let client = route.dial();
+        client.send(&header);
+        server.accept().expect(line_of(&client, &route).as_bytes());
+    }
+}
+
+#[test]
+fn a_client_without_a_header_is_reset_and_no_server_dialled() {
+    for way in Way::ALL {
+        let server = Server::start();
+        let nodes = way.open("-v --accept-proxy", "", &server);
+        for wrong in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\r\n\r\n\0\r\nQUIT\n\x22\x11\0\0",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n",
+        ] {
+            let client = nodes[0].dial();
+            client.send(wrong);
+            client.expect_reset();
+        }
+        server.expect_nobody(A_WHILE);
+        let client = nodes[0].dial().local();
+        nodes[0]
+            .stderr
+            .wait_for("warning: unable to serve 127.0.0.1:");
+        nodes[0].stderr.wait_for(&format!(" from {client} to "));
+        // Who only connects and goes is nothing to warn of.
+        assert!(
+            !nodes[0]
+                .stderr
+                .text()
+                .contains(&format!("unable to serve {client}"))
+        );
+    }
+}
+
+#[test]
+fn a_client_that_does_not_say_who_it_is_is_reset_after_three_seconds() {
+    let server = Server::start();
+    let waits = Way::ALL.map(|way| {
+        let nodes = way.open("--max-sessions 1 --accept-proxy", "", &server);
+        let client = nodes[0].dial();
+        client.send(b"PROXY TCP4");
+        eventually("the client counts as a session", || {
+            number_of(&nodes[0], "sessions") == 1
+        });
+        // So another one has to wait.
+        let other = nodes[0].dial();
+        other.send(format!("{LINE}hello").as_bytes());
+        (nodes, client, other)
+    });
+    server.expect_nobody(A_WHILE);
+    for (nodes, client, _other) in waits {
+        client.expect_reset();
+        server.accept().expect(b"hello");
+        nodes[0].stderr.wait_for(": no proxy header within 3s");
+    }
+}
+
+#[test]
+fn a_pipe_may_begin_with_a_header() {
+    let server = Server::start();
+    for header in [
+        LINE.as_bytes().to_vec(),
+        binary(0x21, 0x11, &[&ADDRESSES, &[4, 0, 2, 0, 0][..]].concat()),
+    ] {
+        let mut route = Launch::new(&format!("tcpfwd --accept-proxy --send-proxy v1 - {server}"))
+            .stdin(Stdio::piped())
+            .spawn();
+        let mut stdin = route.take_stdin();
+        stdin.write_all(&[&header[..], b"hello"].concat()).unwrap();
+        drop(stdin);
+        let session = server.accept();
+        assert_same(&session.receive_to_eof(), format!("{LINE}hello").as_bytes());
+        drop(session);
+        assert_eq!(route.exit_code(), 0);
+    }
+}
+
+#[test]
+fn the_sessions_of_a_client_are_counted_behind_its_proxy() {
+    let service = Service::echo();
+    for way in Way::ALL {
+        let nodes = way.open("--max-sessions-per-client 1 --accept-proxy", "", &service);
+        let [first, other, second] = [1, 2, 1].map(|host| {
+            let client = nodes[0].dial();
+            client
+                .send(format!("PROXY TCP4 203.0.113.{host} 192.0.2.1 1234 80\r\nhello").as_bytes());
+            if host == 2 {
+                client.expect(b"hello");
+            }
+            client
+        });
+        second.expect_reset();
+        first.expect(b"hello");
+        drop(other);
+    }
+}
+
+#[test]
+fn a_client_whose_header_is_on_its_way_is_served_while_draining() {
+    for way in Way::ALL {
+        let service = Service::greeting("hello");
+        let mut nodes = way.open("--accept-proxy", "", &service);
+        let client = nodes[0].dial();
+        eventually("the client is there", || {
+            number_of(&nodes[0], "sessions") == 1
+        });
+        nodes[0].signal(Signal::SIGTERM);
+        nodes[0].stderr.wait_for("waiting up to");
+        client.send(LINE.as_bytes());
+        assert_same(&client.receive_to_eof(), b"hello");
+        drop(client);
+        assert_eq!(nodes[0].exit_code(), 0);
+    }
+}
+
+#[test]
+fn haproxy_tells_us_who_the_client_is() {
+    needs!("haproxy");
+    for version in ["send-proxy", "send-proxy-v2"] {
+        for way in Way::ALL {
+            let (server, clients) = (Server::start(), ReservedPort::new());
+            let nodes = way.open("--accept-proxy", "--send-proxy v1", &server);
+            let _haproxy = Haproxy::start(&format!(
+                "listen clients\n  mode tcp\n  bind {clients}\n  server node {} {version}\n",
+                nodes[0].address(0)
+            ));
+            clients.wait_until_listened_on();
+            let client = End::dial(&clients.to_string());
+            client.send(b"hello");
+            let session = server.accept();
+            let line = format!(
+                "PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n",
+                client.local().port(),
+                clients.number()
+            );
+            session.expect((way.passed_on(&line) + "hello").as_bytes());
+            session.send(b"220 ready");
+            client.expect(b"220 ready");
+        }
+    }
+}
+
+#[test]
+fn haproxy_checks_our_health_and_nobody_is_warned() {
+    needs!("haproxy");
+    let (server, clients) = (Service::greeting("hello"), ReservedPort::new());
+    let route = node!("tcpfwd -v --accept-proxy 127.0.0.1:0 {server}");
+    let _haproxy = Haproxy::start(&format!(
+        "listen clients\n  mode tcp\n  bind {clients}\n  server node {} send-proxy-v2 check inter 50ms\n",
+        route.address(0)
+    ));
+    clients.wait_until_listened_on();
+    route.stderr.wait_for("session ");
+    assert_same(&End::dial(&clients.to_string()).receive_to_eof(), b"hello");
+    assert!(
+        !route.stderr.text().contains("warning"),
+        "{}",
+        route.stderr.text()
+    );
+}
+
+#[test]
+fn nginx_tells_us_who_the_client_is() {
+    needs!("nginx");
+    const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    if !std::path::Path::new(STREAM).exists() {
+        return requirement::skip("nginx has no stream module");
+    }
+    let (server, clients) = (Server::start(), ReservedPort::new());
+    let route = node!("tcpfwd --accept-proxy --send-proxy v1 127.0.0.1:0 {server}");
+    let _nginx = Nginx::with_module(
+        STREAM,
+        &format!(
+            "stream {{ server {{ listen {clients}; proxy_pass {}; proxy_protocol on; }} }}",
+            route.address(0)
+        ),
+    );
+    clients.wait_until_listened_on();
+    let client = End::dial(&clients.to_string());
+    client.send(b"hello");
+    let line = format!(
+        "PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n",
+        client.local().port(),
+        clients.number()
+    );
+    server.accept().expect((line + "hello").as_bytes());
+}
+
+/// The ways on which a client's side and a server's side are ours.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Tcpfwd,
+    BothNodes,
+    BothNodesRaw,
+}
+
+impl Way {
+    const ALL: [Way; 3] = [Way::Tcpfwd, Way::BothNodes, Way::BothNodesRaw];
+
+    /// Opens it to `server`; clients dial the first port of the first node.
+    fn open(self, outside: &str, inside: &str, server: &impl std::fmt::Display) -> Vec<Node> {
+        let raw = if self == Way::BothNodesRaw {
+            "--raw"
+        } else {
+            ""
+        };
+        if self == Way::Tcpfwd {
+            return vec![node!("tcpfwd {outside} {inside} 127.0.0.1:0 {server}")];
+        }
+        let outside = node!("listen-listen {raw} {outside} 127.0.0.1:0 127.0.0.1:0");
+        let inside = node!("connect-connect {raw} {inside} {} {server}", outside.link());
+        vec![outside, inside]
+    }
+
+    /// The line that the server gets where the client is said to be the one of `line`: a raw link tells no address.
+    fn passed_on(self, line: &str) -> String {
+        match self {
+            Way::BothNodesRaw => "PROXY UNKNOWN\r\n".to_owned(),
+            _ => line.to_owned(),
+        }
+    }
+}
+
+fn binary(version_and_command: u8, family: u8, block: &[u8]) -> Vec<u8> {
+    let [high, low] = (block.len() as u16).to_be_bytes();
+    [
+        b"\r\n\r\n\0\r\nQUIT\n",
+        &[version_and_command, family, high, low][..],
+        block,
+    ]
+    .concat()
+}
+
+/// What a proxy says of a client, as a line and in binary.
+const LINE: &str = "PROXY TCP4 203.0.113.9 192.0.2.1 1234 80\r\n";
+const ADDRESSES: [u8; 12] = [203, 0, 113, 9, 192, 0, 2, 1, 0x04, 0xd2, 0, 80];

@@ -17,6 +17,10 @@ pub struct ClientOptions {
     /// Run at most this many sessions of one client at once [off]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub max_sessions_per_client: Option<usize>,
+
+    /// Expect a PROXY header that says who the client is
+    #[arg(long)]
+    pub accept_proxy: bool,
 }
 
 /// `--allow` and `--deny` in one list. clap sorts what it reads by option; where each stood is in its indices.

@@ -1,13 +1,14 @@
 //! The clients of `listen-listen`, until they have a link.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Entry, Outside};
 use crate::access::Seat;
 use crate::event_loop::Context;
+use crate::introduction::{Introduction, Progress};
 use crate::link::pairing::Ticket;
+use crate::proto::addresses::Addresses;
 use crate::session::{Account, CloseReason, Side, close_end};
 use crate::socket::end::End;
 use crate::socket::listen::Accepted;
@@ -17,7 +18,8 @@ use crate::token::{Key, Slot};
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) end: End,
-    pub(super) local: Option<SocketAddr>,
+    /// Its own, and the one that it connected to.
+    pub(super) addresses: Option<Addresses>,
     pub(super) service: usize,
     /// Which port of the service it came in by.
     pub(super) index: u16,
@@ -53,28 +55,113 @@ impl Outside {
         context: &mut Context,
     ) {
         let now = context.now();
-        let local = accepted.end.local_address();
-        let mut account = self.ids.account(accepted.peer, door.to.clone(), now);
+        let mut account = self.ids.account(accepted.client(), door.to.clone(), now);
         account.seat = seat;
-        let client = Client {
-            end: accepted.end,
-            local,
-            service: door.service,
-            index: door.index,
-            account,
-            kept: Vec::new(),
-            ended: false,
-        };
         context.report.debug(format_args!(
             "session {}: {} came on {}",
-            client.account.id, client.account.client, door.to
+            account.id, account.client, door.to
         ));
         self.clients += 1;
+        if self.client_gate.expects_proxies() {
+            return self.introduce(door, accepted, account, context);
+        }
         let key = self.entries.insert(Entry::Client(Box::new(Waiting {
-            client,
+            client: Client::new(accepted, account, door),
             registered: false,
         })));
         self.pairing.arrive(key, door.service, now);
+    }
+
+    /// The client's proxy has come.
+    fn introduce(
+        &mut self,
+        door: &Door,
+        mut accepted: Accepted,
+        account: Account,
+        context: &mut Context,
+    ) {
+        let key = self.entries.next_key();
+        let registered = accepted.end.register(&context.registry, key, Slot::LEFT);
+        let introduction = Introduction::new(accepted, account, door.clone(), context.now());
+        match registered {
+            Ok(()) => {
+                self.introductions += 1;
+                self.entries.insert(Entry::Introduction(introduction));
+            }
+            Err(error) => {
+                let reason = CloseReason::Failed(Side::Left, error);
+                self.end_introduction(introduction, &reason, context);
+            }
+        }
+    }
+
+    pub(super) fn run_introduction(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Introduction(introduction)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match introduction.run(&mut context.tackle) {
+            Progress::Waiting => {
+                let deadline = introduction.deadline();
+                self.entries.arm(key, Some(deadline));
+            }
+            Progress::Over(reason) => self.give_up_introduction(key, &reason, context),
+            Progress::Known => self.introduced(key, context),
+        }
+    }
+
+    /// The client is known, and waits for a link.
+    fn introduced(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Introduction(introduction)) = self.entries.take(key) else {
+            return;
+        };
+        self.introductions -= 1;
+        let (client, word) = (introduction.account.client, &introduction.place.to);
+        let Some(seat) = self.client_gate.seat(client, word, &context.report) else {
+            self.entries.remove(key);
+            return self.end_introduction(introduction, &CloseReason::Denied, context);
+        };
+        let Introduction {
+            accepted,
+            mut account,
+            place: door,
+            ..
+        } = *introduction;
+        account.seat = seat;
+        context.report.debug(format_args!(
+            "session {}: it is {}",
+            account.id, account.client
+        ));
+        let waiting = Waiting {
+            client: Client::new(accepted, account, &door),
+            registered: true,
+        };
+        self.entries.put_back(key, Entry::Client(Box::new(waiting)));
+        self.pairing.arrive(key, door.service, context.now());
+    }
+
+    /// The client's proxy has not said who the client is.
+    pub(super) fn give_up_introduction(
+        &mut self,
+        key: Key,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        if let Some(Entry::Introduction(_)) = self.entries.get_mut(key)
+            && let Some(Entry::Introduction(introduction)) = self.entries.remove(key)
+        {
+            self.introductions -= 1;
+            self.end_introduction(introduction, reason, context);
+        }
+    }
+
+    fn end_introduction(
+        &mut self,
+        introduction: Box<Introduction<Door>>,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        introduction.close(reason, &mut self.warnings.unserved, context);
+        self.session_ended(reason);
     }
 
     pub(super) fn run_client(&mut self, key: Key, context: &mut Context) {
@@ -159,6 +246,20 @@ impl Outside {
             .tell(reason, 0, 0, &context.report, context.now());
         close_end(client.end, reason, &context.registry);
         self.session_ended(reason);
+    }
+}
+
+impl Client {
+    fn new(accepted: Accepted, account: Account, door: &Door) -> Self {
+        Self {
+            addresses: accepted.addresses(),
+            end: accepted.end,
+            service: door.service,
+            index: door.index,
+            account,
+            kept: Vec::new(),
+            ended: false,
+        }
     }
 }
 

@@ -76,8 +76,8 @@ impl Outside {
             service: self.services[client.service].name.clone(),
             index: client.index,
             session: client.account.id,
-            client: client.account.client.address(),
-            local: client.local,
+            client: client.addresses.map(|addresses| addresses.client()),
+            local: client.addresses.map(|addresses| addresses.local()),
         };
         context.report.debug(format_args!(
             "session {}: opened on the link from {}",

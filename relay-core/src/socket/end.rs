@@ -216,6 +216,19 @@ impl End {
         result
     }
 
+    /// Looks at what a socket will give, and leaves it there; 0 is the end of file.
+    pub fn peek(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result =
+            recv(self.read.as_raw_fd(), buffer, MsgFlags::MSG_PEEK).map_err(io::Error::from);
+        if result.as_ref().is_err_and(is_blocked) {
+            self.readable = false;
+        }
+        result
+    }
+
     /// Whether the socket is as quiet as an idle link must be: no bytes, no end of file, no error.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [0];

@@ -29,9 +29,11 @@ pub fn point(point: &ListenPoint, purpose: Purpose) -> Result<End, String> {
 
 /// [`point`], as if it had just been accepted.
 pub fn connected(word: &ListenPoint, purpose: Purpose) -> Result<Accepted, String> {
+    let end = point(word, purpose)?;
+    let peer = end.peer_address().map_or(Peer::Inherited, Peer::Tcp);
     Ok(Accepted {
-        end: point(word, purpose)?,
-        peer: Peer::Inherited,
+        end,
+        peer,
         told: None,
     })
 }
