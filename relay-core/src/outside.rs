@@ -149,7 +149,7 @@ impl Outside {
             outside.link_accepted(link, context);
         }
         for (point, door) in inherited_clients {
-            let client = inherited::connected(point, Purpose::Session)?;
+            let client = inherited::client(point, &context.report)?;
             let seat = outside
                 .client_gate
                 .admits_inherited(&client, point, &context.report)?;

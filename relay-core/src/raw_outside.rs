@@ -109,7 +109,7 @@ impl RawOutside {
         }
         for point in &plan.link {
             if is_connection(&point.at) {
-                let link = inherited::connected(point, Purpose::Session)?;
+                let link = inherited::client(point, &context.report)?;
                 outside
                     .link_gate
                     .admits_inherited(&link, point, &context.report)?;

@@ -122,7 +122,7 @@ impl Route {
             .enumerate()
             .filter(|(way, _)| connected[*way])
         {
-            let client = inherited::connected(point, Purpose::Session)?;
+            let client = inherited::client(point, &context.report)?;
             let seat = route
                 .gate
                 .admits_inherited(&client, point, &context.report)?;

@@ -29,6 +29,99 @@ fn tcpserver_hands_its_clients_over() {
 }
 
 #[test]
+fn tcpserver_tells_who_the_client_is() {
+    needs!("tcpserver");
+    let server = Server::start();
+    let (_tcpserver, address) = tcpserver(&format!("tcpfwd --send-proxy v1 - {server}"));
+    let client = End::dial(&address);
+    let (local, port) = (client.local(), client.peer().port());
+    let header = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {port}\r\n", local.port());
+    server.accept().expect(header.as_bytes());
+}
+
+#[test]
+fn behind_a_pipe_only_the_environment_knows_the_client() {
+    let server = Server::start();
+    let mut route = told_of_a_client(&format!("tcpfwd -v --send-proxy v1 - {server}")).spawn();
+    drop(route.take_stdin());
+    let session = server.accept();
+    assert_same(
+        &session.receive_to_eof(),
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 1234 80\r\n",
+    );
+    drop(session);
+    route.stderr.wait_for(" from 203.0.113.9:1234 to ");
+    assert_eq!(route.exit_code(), 0);
+}
+
+#[test]
+fn the_inside_node_learns_of_the_client_behind_a_pipe() {
+    let server = Server::start();
+    let link = ReservedPort::new();
+    let mut outside = told_of_a_client(&format!("listen-listen - {link}")).spawn();
+    let _inside = node!("connect-connect --send-proxy v1 {link} {server}");
+    drop(outside.take_stdin());
+    let session = server.accept();
+    assert_same(
+        &session.receive_to_eof(),
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 1234 80\r\n",
+    );
+}
+
+#[test]
+fn the_client_that_the_environment_tells_of_may_be_denied() {
+    let server = Server::start();
+    let outcome = told_of_a_client(&format!("tcpfwd --deny 203.0.113.0/24 - {server}")).run();
+    assert_eq!(outcome.code, 111, "{}", outcome.stderr);
+    server.expect_nobody(A_WHILE);
+}
+
+#[test]
+fn an_environment_of_nonsense_is_told_and_not_believed() {
+    let server = Server::start();
+    let launch = told_of_a_client(&format!("tcpfwd -v --send-proxy v1 - {server}"));
+    let mut route = launch.env("TCPREMOTEPORT", "http").spawn();
+    drop(route.take_stdin());
+    let session = server.accept();
+    assert_same(&session.receive_to_eof(), b"PROXY UNKNOWN\r\n");
+    drop(session);
+    route
+        .stderr
+        .wait_for("info: the client's address is not known: TCPREMOTEPORT is \"http\"");
+    assert_eq!(route.exit_code(), 0);
+}
+
+#[test]
+fn an_inherited_socket_is_asked_who_is_there() {
+    let (server, listener) = (Server::start(), Server::start());
+    let client = End::dial(&listener.to_string());
+    let launch = Launch::new(&format!("tcpfwd -v --send-proxy v1 fd:0 {server}"));
+    let route = launch.stdin(OwnedFd::from(listener.accept())).spawn();
+    let port = client.local().port();
+    let header = format!(
+        "PROXY TCP4 127.0.0.1 127.0.0.1 {port} {}\r\n",
+        listener.port()
+    );
+    let session = server.accept();
+    session.expect(header.as_bytes());
+    drop((session, client));
+    route
+        .stderr
+        .wait_for(&format!(" from 127.0.0.1:{port} to "));
+}
+
+/// A command whose environment is that of a UCSPI server, and whose stdin is a pipe.
+fn told_of_a_client(line: &str) -> Launch {
+    Launch::new(line)
+        .env("PROTO", "TCP")
+        .env("TCPREMOTEIP", "203.0.113.9")
+        .env("TCPREMOTEPORT", "1234")
+        .env("TCPLOCALIP", "192.0.2.1")
+        .env("TCPLOCALPORT", "80")
+        .stdin(Stdio::piped())
+}
+
+#[test]
 fn inetd_hands_each_client_over_with_nowait() {
     needs!("inetd");
     let service = Service::echo();

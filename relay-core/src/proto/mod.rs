@@ -7,3 +7,4 @@ pub mod link;
 pub mod proxy;
 pub mod proxy_header;
 pub mod socks;
+pub mod ucspi;

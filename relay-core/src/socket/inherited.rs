@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -16,7 +17,9 @@ use super::end::{End, Medium};
 use super::listen::{Accepted, Peer};
 use super::options::{Purpose, prepare};
 use crate::address::{ListenAt, ListenPoint, Target, TargetAt};
-use crate::report;
+use crate::proto::addresses::Addresses;
+use crate::proto::ucspi;
+use crate::report::{self, Report};
 
 /// The connection that a word to listen on stands for.
 pub fn point(point: &ListenPoint, purpose: Purpose) -> Result<End, String> {
@@ -36,6 +39,38 @@ pub fn connected(word: &ListenPoint, purpose: Purpose) -> Result<Accepted, Strin
         peer,
         told: None,
     })
+}
+
+/// [`connected`], for a client: on stdin and stdout, a UCSPI server's environment knows it better than the kernel, which may know a
+/// pipe to whoever ends TLS, or a proxy whose header is taken already.
+pub fn client(word: &ListenPoint, report: &Report) -> Result<Accepted, String> {
+    let accepted = connected(word, Purpose::Session)?;
+    let told = match word.at {
+        ListenAt::Stdio => ucspi::read(|name| std::env::var_os(name)),
+        _ => Ok(None),
+    };
+    let told = told.unwrap_or_else(|nonsense| {
+        report.info(format_args!(
+            "the client's address is not known: {nonsense}"
+        ));
+        None
+    });
+    let addresses = |told: ucspi::Told| {
+        let local = told.local.or_else(|| accepted.end.local_address());
+        Addresses::new(told.client, local.unwrap_or(unspecified(told.client)))
+    };
+    Ok(Accepted {
+        told: told.map(addresses),
+        ..accepted
+    })
+}
+
+/// The address that stands for any, of the other's family.
+fn unspecified(other: SocketAddr) -> SocketAddr {
+    match other {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
 }
 
 /// The connection that a word to dial stands for, if it is not to be dialled.
