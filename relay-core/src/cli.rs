@@ -11,9 +11,11 @@
 )]
 
 mod access;
+mod via;
 
 use std::fmt::Display;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -22,13 +24,14 @@ use clap::{ArgAction, Args, Command, Parser};
 use ipnet::IpNet;
 
 use crate::access::parse_network;
-use crate::address::{BindAddress, parse_bind};
+use crate::address::{BindAddress, parse_bind, without_password};
 use crate::limits::{BACKOFF_MIN, HEARTBEAT_MAX, HEARTBEAT_MIN, IDLE_LINKS_MAX};
 use crate::plan::Family;
 use crate::proto::proxy_header::Version;
 use crate::report::{Exit, LogFormat, Report, Verbosity, print_text};
 
 pub use access::{ClientAccess, ClientOptions};
+pub use via::TypedUrl;
 
 /// Reads the command line of this process. Help and version are printed; what is wrong is reported, with the usage.
 ///
@@ -88,6 +91,10 @@ pub struct Dialing {
     #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub bind: Option<BindAddress>,
 
+    /// Dial through this proxy; repeats, as a chain
+    #[arg(long, value_name = "URL", allow_hyphen_values = true, value_parser = via::parse_url)]
+    pub via: Vec<TypedUrl>,
+
     /// Give a dial up after this time [10s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub connect_timeout: Option<Duration>,
@@ -115,6 +122,10 @@ pub struct Common {
     /// Serve one session, then exit
     #[arg(long)]
     pub once: bool,
+
+    /// Read the password of proxies from this file
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub via_password_file: Option<PathBuf>,
 
     /// Stop listening after this time, then drain and exit
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
@@ -202,6 +213,10 @@ pub struct InsideOptions {
     /// Dial servers from this local address
     #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub server_bind: Option<BindAddress>,
+
+    /// Dial servers through this proxy; repeats, as a chain
+    #[arg(long, value_name = "URL", allow_hyphen_values = true, value_parser = via::parse_url)]
+    pub server_via: Vec<TypedUrl>,
 }
 
 /// A time, or `off`.
@@ -315,9 +330,9 @@ fn explain(error: &clap::Error, tool: &Command) -> String {
         Some(ContextValue::Strings(texts)) => texts.join(" and "),
         _ => String::new(),
     };
-    let argument = text(ContextKind::InvalidArg);
+    let argument = without_password(&text(ContextKind::InvalidArg));
     let option = option_alone(&argument);
-    let value = text(ContextKind::InvalidValue);
+    let value = without_password(&text(ContextKind::InvalidValue));
     match error.kind() {
         ErrorKind::UnknownArgument if !option.starts_with('-') => {
             format!("unable to use {option}: one word too many")

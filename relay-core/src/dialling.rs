@@ -79,10 +79,7 @@ impl Dialling {
                 self.account,
                 now,
             )),
-            Step::Failed(error) => {
-                let why = format!("unable to connect to {}: {error}", self.account.to);
-                Progress::Over(CloseReason::Unreached(why), self)
-            }
+            Step::Failed(error) => Progress::Over(error.close_reason(&self.account.to), self),
         }
     }
 

@@ -92,7 +92,7 @@ enum Entry {
 impl Inside {
     fn new(plan: InsidePlan, context: &mut Context) -> Result<Self, String> {
         let settings = &plan.settings;
-        let link = Place::new(plan.link);
+        let link = Place::new(plan.link, &settings.via);
         let policy = Policy {
             idle_min: plan.idle_min,
             interval: plan.interval,
@@ -122,6 +122,7 @@ impl Inside {
             link_manner: Manner::of(settings, Purpose::Link),
             server_manner: Manner {
                 bind: plan.server_bind,
+                via: plan.server_via.clone(),
                 ..Manner::of(settings, Purpose::Session)
             },
             heartbeat: plan.heartbeat,
@@ -207,12 +208,18 @@ impl Tool for Inside {
         match asker {
             Asker::Keeper => self.looked_up(answer, context),
             Asker::Dial(key, question) => {
-                if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
-                    && let Stage::Pending(reaching) = &mut entry.carrier.stage
-                {
-                    reaching.resolved(question, answer, context.now());
-                    self.entries.wake(key);
+                match self.entries.get_mut(key) {
+                    Some(Entry::Dialling(link)) => {
+                        link.dial.resolved(question, answer, context.now());
+                    }
+                    Some(Entry::Link(entry)) => {
+                        if let Stage::Pending(reaching) = &mut entry.carrier.stage {
+                            reaching.resolved(question, answer, context.now());
+                        }
+                    }
+                    None => return,
                 }
+                self.entries.wake(key);
             }
         }
     }

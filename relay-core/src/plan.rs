@@ -10,21 +10,25 @@
 
 mod checks;
 mod error;
+mod proxies;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::AccessList;
 use crate::address::{
-    AddressError, BindAddress, ListenPoint, ServiceName, Target, parse_listen, parse_target,
-    split_service,
+    AddressError, BindAddress, ListenPoint, Proxy, ServiceName, Target, parse_listen, parse_target,
+    split_service, without_password,
 };
 use crate::cli::{ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
 use crate::limits::SERVICES_MAX;
 use crate::proto::proxy_header::Version;
 use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
+
+use proxies::{Proxies, check_ways};
 
 pub use checks::is_listening;
 pub use error::PlanError;
@@ -49,22 +53,24 @@ impl RoutePlan {
         clients: &ClientOptions,
     ) -> Result<Self, PlanError> {
         if let Some(word) = words.iter().find(|word| split_service(word).0.is_some()) {
-            return Err(PlanError::NameWithoutNodes(word.clone()));
+            return Err(PlanError::NameWithoutNodes(without_password(word)));
         }
         let mut routes = Vec::new();
+        let mut proxies = Proxies::new(common);
         let mut words_seen = WordsSeen::default();
         let mut once = common.once;
         for (at, pair) in words.chunks(2).enumerate() {
             let next = |beside: usize| words.get(2 * at + beside).map(String::as_str);
-            let points = listen_points(&pair[0], next(1))?;
+            let mut points = listen_points(&pair[0], next(1))?;
+            proxies.complete_points(&mut points)?;
             let [listen, target] = pair else {
-                return Err(PlanError::TargetMissing(pair[0].clone()));
+                return Err(PlanError::TargetMissing(without_password(&pair[0])));
             };
             let targets = dial_targets(target, next(2))?;
             once |= words_seen.add_clients(&points)? | words_seen.add_targets(&targets)?;
             if targets.len() != 1 && targets.len() != points.len() {
                 return Err(PlanError::ListsDiffer {
-                    listen: listen.clone(),
+                    listen: without_password(listen),
                     points: points.len(),
                     target: target.clone(),
                     targets: targets.len(),
@@ -75,9 +81,15 @@ impl RoutePlan {
         words_seen.check_options(common)?;
         let points = routes.iter().map(|(point, _)| point);
         let targets = routes.iter().map(|(_, target)| target);
-        check_families(common.family(), points, targets, dialing.bind)?;
+        check_families(common.family(), points, targets.clone(), dialing.bind)?;
+        let via = proxies.chain("--via", &dialing.via)?;
+        proxies.finish()?;
+        check_ways("--via", &via, targets)?;
         Ok(Self {
-            settings: Settings::new(common, dialing, once),
+            settings: Settings {
+                via,
+                ..Settings::new(common, dialing, once)
+            },
             routes,
             admission: Admission::of(clients),
         })
@@ -125,17 +137,21 @@ impl OutsidePlan {
                 heartbeat,
             });
         }
+        let mut proxies = Proxies::new(common);
         let mut words_seen = WordsSeen::default();
         let mut once = common.once;
         let nexts = clients.iter().skip(1).map(String::as_str).chain([link]);
         let mut services = Vec::new();
         for (word, next) in clients.iter().zip(nexts) {
             let (name, address) = split_service(word);
-            let points = listen_points(address, Some(next))?;
+            let mut points = listen_points(address, Some(next))?;
+            proxies.complete_points(&mut points)?;
             once |= words_seen.add_clients(&points)?;
             add_ports(&mut services, name, points)?;
         }
-        let link = listen_points(nameless(link)?, None)?;
+        let mut link = listen_points(nameless(link)?, None)?;
+        proxies.complete_points(&mut link)?;
+        proxies.finish()?;
         let link_connected = words_seen.add_links_in(&link)?;
         words_seen.check_options(common)?;
         if links.raw {
@@ -183,6 +199,8 @@ pub struct InsidePlan {
     pub links_max: usize,
     /// The local address that dials of servers leave from.
     pub server_bind: Option<BindAddress>,
+    /// The proxies that dials of servers go through.
+    pub server_via: Arc<[Proxy]>,
 }
 
 impl InsidePlan {
@@ -220,7 +238,14 @@ impl InsidePlan {
         if once && link.len() > 1 {
             return Err(PlanError::OnceWithLinks(link.len()));
         }
-        let settings = Settings::new(common, dialing, once);
+        let mut proxies = Proxies::new(common);
+        let via = proxies.chain("--via", &dialing.via)?;
+        let server_via = proxies.chain("--server-via", &inside.server_via)?;
+        proxies.finish()?;
+        let settings = Settings {
+            via,
+            ..Settings::new(common, dialing, once)
+        };
         let links_max = match inside.max_links {
             _ if once || link_connected => 1,
             Some(links_max) => links_max,
@@ -240,7 +265,9 @@ impl InsidePlan {
         };
         let targets = services.iter().flat_map(|service| &service.ports);
         check_families(settings.family, [], &link, dialing.bind)?;
-        check_families(settings.family, [], targets, inside.server_bind)?;
+        check_families(settings.family, [], targets.clone(), inside.server_bind)?;
+        check_ways("--via", &settings.via, &link)?;
+        check_ways("--server-via", &server_via, targets)?;
         Ok(Self {
             settings,
             link,
@@ -251,6 +278,7 @@ impl InsidePlan {
             idle_min: idle_wanted.min(links_max),
             links_max,
             server_bind: inside.server_bind,
+            server_via,
         })
     }
 }
@@ -292,6 +320,8 @@ pub struct Settings {
     pub family: Family,
     /// The local address that dials leave from.
     pub bind: Option<BindAddress>,
+    /// The proxies that dials go through, the first one first. With `connect-connect`, those of the links.
+    pub via: Arc<[Proxy]>,
     /// How long a dial may take, over all addresses of a name.
     pub connect_timeout: Duration,
     /// The version of the PROXY header that servers get.
@@ -321,6 +351,7 @@ impl Settings {
         Self {
             family: common.family(),
             bind: dialing.bind,
+            via: Arc::default(),
             connect_timeout: dialing.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
             send_proxy: dialing.send_proxy,
             idle_timeout: common.idle_timeout.and_then(|timeout| timeout.0),
@@ -378,7 +409,7 @@ fn dial_targets(word: &str, next: Option<&str>) -> Result<Vec<Target>, AddressEr
 fn nameless(link: &str) -> Result<&str, PlanError> {
     match split_service(link) {
         (None, word) => Ok(word),
-        (Some(_), _) => Err(PlanError::NameOfLink(link.to_owned())),
+        (Some(_), _) => Err(PlanError::NameOfLink(without_password(link))),
     }
 }
 
@@ -781,6 +812,67 @@ mod tests {
         ] {
             assert_eq!(route(line).unwrap_err(), why, "{line}");
         }
+    }
+
+    #[test]
+    fn a_chain_of_proxies_is_as_long_as_it_was_typed() {
+        let plan = route("80 srv:80 --via http://a:1 --via socks5h://b:2").unwrap();
+        let names: Vec<String> = plan.settings.via.iter().map(Proxy::to_string).collect();
+        assert_eq!(names, ["http proxy a:1", "socks5h proxy b:2"]);
+        let plan = inside("ll:8001 srv:80 --via http://a:1 --server-via socks4://b:2").unwrap();
+        assert_eq!(plan.settings.via[0].to_string(), "http proxy a:1");
+        assert_eq!(plan.server_via[0].to_string(), "socks4 proxy b:2");
+        assert_eq!((plan.settings.via.len(), plan.server_via.len()), (1, 1));
+    }
+
+    #[test]
+    fn each_way_through_proxies_that_cannot_be_is_refused_with_its_reason() {
+        let many = "--via http://a:1 ".repeat(9);
+        for (line, why) in [
+            (
+                "80 srv:80 --via fw:1080",
+                "unable to use --via fw:1080: no scheme: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
+            ),
+            (
+                "80 unix:/x --via http://a:1",
+                "unable to use unix:/x with --via: a proxy connects to tcp ports only",
+            ),
+            (
+                "80 - --via http://a:1",
+                "unable to use - with --via: a proxy connects to tcp ports only",
+            ),
+            (
+                "80 [::1]:80 --via socks4://a:1",
+                "unable to use [::1]:80 with --via: socks4 knows ipv4 addresses only",
+            ),
+            (
+                "80 [fe80::1%lo]:80 --via socks5://a:1",
+                "unable to use [fe80::1%lo]:80 with --via: a zone means nothing to a proxy",
+            ),
+            (
+                "80 srv:80 --via socks4a://a:1 --via http://[::1]:1",
+                "unable to use http proxy [::1]:1 with --via: socks4 knows ipv4 addresses only",
+            ),
+            (
+                "80 srv:80 --via http://a:1 --via-password-file /x",
+                "unable to use --via-password-file /x: no proxy has a user and lacks a password",
+            ),
+            (
+                "80 srv:80 --via http://jo@a:1 --via-password-file /nonexistent/x",
+                "unable to use /nonexistent/x: no such file or directory",
+            ),
+            (
+                &format!("80 srv:80 {}", many.trim_end()),
+                "unable to use --via so often: expected at most 8 proxies",
+            ),
+        ] {
+            assert_eq!(route(line).unwrap_err(), why, "{line}");
+        }
+        assert_eq!(
+            inside("ll:8001 unix:/x --server-via http://a:1").unwrap_err(),
+            "unable to use unix:/x with --server-via: a proxy connects to tcp ports only"
+        );
+        assert!(inside("ll:8001 unix:/x --via http://a:1").is_ok());
     }
 
     #[test]

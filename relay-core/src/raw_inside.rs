@@ -90,9 +90,10 @@ impl RawInside {
             link: link.clone(),
             server: server.clone(),
             to: server.to_string().into(),
-            link_manner: manner,
+            link_manner: manner.clone(),
             server_manner: Manner {
                 bind: plan.server_bind,
+                via: plan.server_via.clone(),
                 ..manner
             },
             send_proxy: settings.send_proxy,
@@ -159,7 +160,7 @@ impl RawInside {
         let key = self.entries.next_key();
         let dial = Dial::start(
             &self.link.at,
-            self.link_manner,
+            self.link_manner.clone(),
             Slot::LEFT,
             &mut context.resolver,
             key,
@@ -218,7 +219,7 @@ impl RawInside {
             None => {
                 let dial = Dial::start(
                     &self.server.at,
-                    self.server_manner,
+                    self.server_manner.clone(),
                     Slot::RIGHT,
                     &mut context.resolver,
                     key,
@@ -242,15 +243,14 @@ impl RawInside {
     fn link_failed(&mut self, error: &DialError, context: &mut Context) {
         let now = context.now();
         self.backoff.failed(self.interval, &mut self.rng, now);
-        let text = format_args!("unable to connect to {}: {error}", self.link);
+        let text = error.sentence(&self.link);
         if self.once {
             context.report.fatal(text);
-            self.outcome = Exit::Temporary;
+            self.outcome = error.close_reason(&self.link).exit();
             self.draining = true;
         } else {
             // Refusal is how a raw link says that no client waits: nothing to warn of.
-            let refused = matches!(error, DialError::Failed(error) if error.kind() == std::io::ErrorKind::ConnectionRefused);
-            if refused {
+            if error.is_refusal() {
                 context.report.debug(text);
             } else {
                 self.warnings.warning(&context.report, now, text);
@@ -279,7 +279,7 @@ impl RawInside {
     }
 
     fn tell_unserved(&mut self, account: &Account, reason: &CloseReason, context: &Context) {
-        if let CloseReason::Unreached(why) = reason {
+        if let CloseReason::Unreached(why) | CloseReason::Forbidden(why) = reason {
             if self.once {
                 context.report.fatal(why);
             } else {

@@ -181,7 +181,7 @@ impl Route {
             None => {
                 let dial = Dial::start(
                     &target.at,
-                    self.manner,
+                    self.manner.clone(),
                     Slot::RIGHT,
                     &mut context.resolver,
                     key,
@@ -284,7 +284,7 @@ impl Route {
     /// The session is over.
     fn finish(&mut self, entry: Entry, reason: &CloseReason, context: &mut Context) {
         self.outcome = reason.exit();
-        if let CloseReason::Unreached(why) = reason {
+        if let CloseReason::Unreached(why) | CloseReason::Forbidden(why) = reason {
             if self.once {
                 context.report.fatal(why);
             } else {

@@ -75,6 +75,8 @@ pub enum CloseReason {
     Denied,
     /// The server was not reached.
     Unreached(String),
+    /// A proxy on the way will not lead there, however often it is asked.
+    Forbidden(String),
     /// Nothing moved for too long.
     IdleTimeout,
     /// Nothing moved for too long in the one direction that was open.
@@ -352,6 +354,7 @@ impl CloseReason {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Eof => Exit::Done,
+            Self::Forbidden(_) => Exit::Permanent,
             _ => Exit::Temporary,
         }
     }
@@ -392,7 +395,7 @@ impl fmt::Display for CloseReason {
             Self::Failed(side, error) => write!(f, "{side}: {}", report::reason(error)),
             Self::NoHeader(fault) => fault.fmt(f),
             Self::Denied => f.write_str("denied"),
-            Self::Unreached(why) => f.write_str(why),
+            Self::Unreached(why) | Self::Forbidden(why) => f.write_str(why),
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::HalfCloseTimeout => f.write_str("half-close timeout"),
             Self::NoLink => f.write_str("no link came in time"),

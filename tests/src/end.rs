@@ -176,6 +176,11 @@ impl End {
         }
     }
 
+    /// Says that nothing more will be sent, unless the peer has gone.
+    pub fn try_shutdown_write(&self) -> io::Result<()> {
+        self.socket.shutdown(std::net::Shutdown::Write)
+    }
+
     /// Says that nothing more will be sent (FIN), and goes on receiving.
     pub fn shutdown_write(&self) {
         self.socket

@@ -22,7 +22,7 @@
 //! | one of our programs, and what it says of itself | [`mod@node`], [`counters`], [`golden`] |
 //! | sockets that say what they see: bytes, end of file, reset, silence | [`end`], [`server`], [`service`], [`port`] |
 //! | a test that runs through every topology, by splicing and by copying | [`session_tests!`], [`plan`] |
-//! | programs of others | [`peer`], [`balancer`], [`needs!`] |
+//! | programs of others | [`peer`], [`proxies`], [`balancer`], [`needs!`] |
 //! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
 //! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
 //! | a peer that speaks the link protocol badly | [`wire`] |
@@ -56,6 +56,7 @@ pub mod peer;
 pub mod plan;
 pub mod port;
 pub mod program;
+pub mod proxies;
 pub mod requirement;
 pub mod running;
 pub mod scratch;

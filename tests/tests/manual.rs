@@ -36,6 +36,7 @@ examples! {
     tcpfwd_route,
     tcpfwd_expire,
     tcpfwd_allow,
+    tcpfwd_via,
     tcpfwd_tcpserver,
     tcpfwd_inetd,
     tcpfwd_pipeline,
@@ -202,6 +203,14 @@ fn tcpfwd_allow() {
     // This host dials its own address from that address.
     expect_page("192.0.2.7:8080", "srv:80");
     End::dial("127.0.0.1:8080").expect_reset();
+}
+
+fn tcpfwd_via() {
+    needs!("microsocks");
+    let _world = World::new();
+    let _proxy = Launch::new("microsocks -i 127.0.0.1 -p 1080").spawn();
+    let _example = start("tcpfwd-via");
+    expect_page("127.0.0.1:8080", "srv:80");
 }
 
 fn tcpfwd_tcpserver() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::address::{Target, TargetAt, TargetHost, UnixName};
+use crate::address::{Proxy, Target, TargetAt, TargetHost, UnixName};
 use crate::plan::Family;
 use crate::socket::listen::with_zone;
 use crate::socket::resolve::localhost;
@@ -12,6 +12,8 @@ use crate::socket::resolve::localhost;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(SocketAddr),
+    /// A name that only the last proxy resolves.
+    Named(TargetHost, u16),
     Unix(UnixName),
     /// The link that was inherited.
     Inherited,
@@ -21,11 +23,24 @@ pub(super) enum Address {
 #[derive(Debug)]
 pub(super) struct Place {
     targets: Vec<Target>,
+    resolved: Resolved,
+}
+
+/// Where its name is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolved {
+    Here,
+    /// By the last proxy.
+    There,
 }
 
 impl Place {
-    pub(super) fn new(targets: Vec<Target>) -> Self {
-        Self { targets }
+    pub(super) fn new(targets: Vec<Target>, via: &[Proxy]) -> Self {
+        let resolved = match via.last() {
+            Some(proxy) if !proxy.protocol.resolves_here() => Resolved::There,
+            _ => Resolved::Here,
+        };
+        Self { targets, resolved }
     }
 
     /// As it was typed, or the first of the range.
@@ -45,7 +60,7 @@ impl Place {
             TargetAt::Tcp {
                 host: TargetHost::Name(name),
                 ..
-            } => Some(name),
+            } if self.resolved == Resolved::Here => Some(name),
             _ => None,
         }
     }
@@ -53,6 +68,13 @@ impl Place {
     /// The addresses that are known without a lookup.
     pub(super) fn literal(&self, family: Family) -> Vec<Address> {
         match self.first().map(|target| &target.at) {
+            Some(TargetAt::Tcp {
+                host: host @ (TargetHost::Localhost | TargetHost::Name(_)),
+                ..
+            }) if self.resolved == Resolved::There => {
+                let named = |port| Address::Named(host.clone(), port);
+                self.ports().map(named).collect()
+            }
             Some(TargetAt::Tcp {
                 host: TargetHost::Localhost,
                 ..
@@ -68,10 +90,6 @@ impl Place {
 
     /// Every port on each of these hosts.
     pub(super) fn at(&self, hosts: &[SocketAddr]) -> Vec<Address> {
-        let ports = self.targets.iter().filter_map(|target| match &target.at {
-            TargetAt::Tcp { port, .. } => Some(*port),
-            _ => None,
-        });
         let on_every_host = |port| {
             hosts.iter().map(move |host| {
                 let mut address = *host;
@@ -79,7 +97,38 @@ impl Place {
                 Address::Tcp(address)
             })
         };
-        ports.flat_map(on_every_host).collect()
+        self.ports().flat_map(on_every_host).collect()
+    }
+
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        self.targets.iter().filter_map(|target| match &target.at {
+            TargetAt::Tcp { port, .. } => Some(*port),
+            _ => None,
+        })
+    }
+}
+
+impl Address {
+    /// What is to be dialled, unless the link is there already.
+    pub(super) fn target(&self) -> Option<TargetAt> {
+        match self {
+            Self::Tcp(address) => {
+                let zone = match address {
+                    SocketAddr::V4(_) => 0,
+                    SocketAddr::V6(address) => address.scope_id(),
+                };
+                Some(TargetAt::Tcp {
+                    host: TargetHost::Ip(address.ip(), zone),
+                    port: address.port(),
+                })
+            }
+            Self::Named(host, port) => Some(TargetAt::Tcp {
+                host: host.clone(),
+                port: *port,
+            }),
+            Self::Unix(name) => Some(TargetAt::Unix(name.clone())),
+            Self::Inherited => None,
+        }
     }
 }
 
@@ -87,6 +136,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Named(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(name) => name.fmt(f),
             Self::Inherited => f.write_str("the inherited link"),
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::reaching::Reaching;
 use super::{Entry, Inside};
-use crate::address::TargetAt;
 use crate::carrier::{Carrier, Happening, Next, Stage};
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
@@ -44,21 +43,17 @@ impl Inside {
         context
             .report
             .debug(format_args!("dialling a link to {address}"));
-        let dial = match &address {
-            Address::Tcp(to) => Dial::to(*to, self.link_manner, Slot::LEFT, now),
-            Address::Unix(name) => {
-                let at = TargetAt::Unix(name.clone());
-                Dial::start(
-                    &at,
-                    self.link_manner,
-                    Slot::LEFT,
-                    &mut context.resolver,
-                    key,
-                    now,
-                )
-            }
-            Address::Inherited => return,
+        let Some(target) = address.target() else {
+            return;
         };
+        let dial = Dial::start(
+            &target,
+            self.link_manner.clone(),
+            Slot::LEFT,
+            &mut context.resolver,
+            key,
+            now,
+        );
         self.entries
             .insert(Entry::Dialling(Box::new(LinkDial { address, dial })));
     }
@@ -81,11 +76,12 @@ impl Inside {
             }
             Step::Failed(error) => {
                 self.entries.remove(key);
-                self.keeper.dial_failed(&link.address, now);
-                self.tell_outage(
-                    format_args!("unable to connect to {}: {error}", link.address),
-                    context,
-                );
+                if error.lasts() {
+                    self.keeper.unwanted(&link.address, now);
+                } else {
+                    self.keeper.dial_failed(&link.address, now);
+                }
+                self.tell_outage(error.sentence(&link.address), context);
             }
         }
     }

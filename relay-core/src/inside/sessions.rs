@@ -68,7 +68,7 @@ impl Inside {
         let server = match inherited::target(target, Purpose::Session) {
             None => Ok(Server::Dialling(Dial::start(
                 &target.at,
-                self.server_manner,
+                self.server_manner.clone(),
                 Slot::RIGHT,
                 &mut context.resolver,
                 key,
@@ -111,7 +111,7 @@ impl Inside {
                 entry.carrier.stage = Stage::Relaying(reaching.into_relay(server, now));
             }
             Outcome::Unreached(error) => {
-                let why = format!("unable to connect to {}: {error}", reaching.account.to);
+                let why = error.sentence(&reaching.account.to);
                 entry
                     .carrier
                     .link
@@ -122,7 +122,7 @@ impl Inside {
                 } else {
                     self.warnings.servers.warning(&context.report, now, &why);
                 }
-                let reason = CloseReason::Unreached(why);
+                let reason = error.close_reason(&reaching.account.to);
                 reaching.account.tell(&reason, 0, 0, &context.report, now);
                 self.session_ended(&reason);
             }

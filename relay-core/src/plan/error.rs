@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::proxies::PASSWORD_VARIABLE;
 use super::{Family, SERVICE_PORTS_MAX};
-use crate::address::{AddressError, BindAddress, ServiceName};
-use crate::limits::SERVICES_MAX;
+use crate::address::{AddressError, BindAddress, ProxyFault, ServiceName};
+use crate::limits::{PROXIES_MAX, SERVICES_MAX};
 use crate::report::reason;
 
 /// Why a command line makes no plan. Each is for the user to mend: exit status 100.
@@ -73,6 +75,35 @@ pub enum PlanError {
     },
     /// `--bind` with a port, and more than one link.
     BindPortWithLinks(BindAddress),
+    /// An option or a word that names no proxy.
+    Proxy {
+        /// They, less a password.
+        words: String,
+        /// What is wrong.
+        fault: ProxyFault,
+    },
+    /// So many proxies that no chain is meant; the option.
+    ProxiesTooMany(&'static str),
+    /// A proxy with a user, and nothing tells the password; as [`PlanError::Proxy`].
+    PasswordMissing(String),
+    /// The file with the password cannot be used.
+    PasswordFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// No proxy lacks the password of the file.
+    PasswordFileUnused(PathBuf),
+    /// A word that cannot be reached through a proxy.
+    NotThroughProxy {
+        /// The word.
+        word: String,
+        /// The option that names the proxy.
+        option: &'static str,
+        /// Why.
+        why: &'static str,
+    },
     /// A client would give up before a dead link is noticed.
     WaitTooShort {
         /// The value.
@@ -178,6 +209,28 @@ impl fmt::Display for PlanError {
                 f,
                 "unable to use --bind {bind}: one local port is one link: expected --max-links 1 or --once, and one LINK"
             ),
+            Self::Proxy { words, fault } => write!(f, "unable to use {words}: {fault}"),
+            Self::ProxiesTooMany(option) => {
+                write!(
+                    f,
+                    "unable to use {option} so often: expected at most {PROXIES_MAX} proxies"
+                )
+            }
+            Self::PasswordMissing(words) => write!(
+                f,
+                "unable to use {words}: no password: expected one in the url, in the file of --via-password-file, or in {PASSWORD_VARIABLE}"
+            ),
+            Self::PasswordFile { file, error } => {
+                write!(f, "unable to use {}: {}", file.display(), reason(error))
+            }
+            Self::PasswordFileUnused(file) => write!(
+                f,
+                "unable to use --via-password-file {}: no proxy has a user and lacks a password",
+                file.display()
+            ),
+            Self::NotThroughProxy { word, option, why } => {
+                write!(f, "unable to use {word} with {option}: {why}")
+            }
             Self::WaitTooShort {
                 wait_timeout,
                 heartbeat,

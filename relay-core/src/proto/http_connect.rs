@@ -89,7 +89,8 @@ fn read_head(head: &[u8], login_sent: LoginSent) -> Result<Answer, Refusal> {
     match response.code {
         Some(100 | 102..=199) if whole => Ok(Answer::Interim),
         Some(200..=299) if whole => Ok(Answer::Connected),
-        Some(407) if whole && login_sent == LoginSent::Yes => Err(Refusal::LoginRefused),
+        // Some proxies mistake themselves for a server, and say 401.
+        Some(401 | 407) if whole && login_sent == LoginSent::Yes => Err(Refusal::LoginRefused),
         Some(407) if whole => {
             let ways = ways_to_log_in(response.headers);
             let basic =

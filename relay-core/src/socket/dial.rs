@@ -2,6 +2,8 @@
 //!
 //! A [`Dial`] is driven by its entry: [`Dial::resolved`] and [`Dial::note`] take in what came, [`Dial::run`] does what is due.
 
+mod through;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -15,19 +17,21 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
+use self::through::{Obstacle, Through};
 use super::end::{End, is_blocked};
 use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
 use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
-use crate::address::{BindAddress, TargetAt, TargetHost, UnixName};
+use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
 use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, UNIX_RETRY};
 use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
 use crate::report;
+use crate::session::CloseReason;
 use crate::token::{Key, Slot};
 
 /// How to dial.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     /// What the sockets are for.
     pub purpose: Purpose,
@@ -35,6 +39,8 @@ pub struct Manner {
     pub family: Family,
     /// The local address.
     pub bind: Option<BindAddress>,
+    /// The proxies on the way, the first one first; none leads straight there.
+    pub via: Arc<[Proxy]>,
     /// For all addresses together, the lookup included.
     pub timeout: Duration,
 }
@@ -52,6 +58,7 @@ impl Manner {
             purpose,
             family: settings.family,
             bind: settings.bind,
+            via: settings.via.clone(),
             timeout: settings.connect_timeout,
         }
     }
@@ -72,6 +79,7 @@ pub struct Dial {
 enum Stage {
     Resolving(Question),
     Trying(Trying),
+    Through(Box<Through>),
     /// A Unix socket whose backlog was full is tried again at that time.
     Unix(UnixName, Instant),
 }
@@ -114,6 +122,8 @@ pub enum DialError {
     TimedOut,
     /// The kernel joined the socket to itself: nobody listens on that local port.
     ToItself,
+    /// A proxy on the way.
+    Through(Box<Obstacle>),
 }
 
 impl Dial {
@@ -128,6 +138,10 @@ impl Dial {
     ) -> Self {
         let trying = |answer, port| Stage::Trying(Trying::new(answer, &manner, port, now));
         let (port, stage) = match target {
+            TargetAt::Tcp { host, port } if !manner.via.is_empty() => {
+                let through = Through::start(host, *port, &manner, resolver, key, now);
+                (*port, Stage::Through(Box::new(through)))
+            }
             TargetAt::Tcp {
                 host: TargetHost::Localhost,
                 port,
@@ -151,61 +165,49 @@ impl Dial {
             TargetAt::Stdio | TargetAt::Fd { .. } => (0, trying(Err("not an address".into()), 0)),
         };
         Self {
+            deadline: now + manner.timeout,
             manner,
             slot,
             port,
             stage,
-            deadline: now + manner.timeout,
-        }
-    }
-
-    /// Begins to dial one known address.
-    pub fn to(address: SocketAddr, manner: Manner, slot: Slot, now: Instant) -> Self {
-        let stage = Stage::Trying(Trying::new(
-            Ok([address].into()),
-            &manner,
-            address.port(),
-            now,
-        ));
-        Self {
-            manner,
-            slot,
-            port: address.port(),
-            stage,
-            deadline: now + manner.timeout,
         }
     }
 
     /// The answer to a lookup, if it is this dial's.
     pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
-        if matches!(self.stage, Stage::Resolving(asked) if asked == question) {
-            self.stage = Stage::Trying(Trying::new(answer, &self.manner, self.port, now));
+        match &mut self.stage {
+            Stage::Resolving(asked) if *asked == question => {
+                self.stage = Stage::Trying(Trying::new(answer, &self.manner, self.port, now));
+            }
+            Stage::Through(through) => through.resolved(question, &answer, &self.manner),
+            Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
         }
     }
 
     /// Takes in what epoll says of one of the attempts.
     pub fn note(&mut self, event: &Event, slot: Slot) {
-        if let Stage::Trying(trying) = &mut self.stage
-            && let Some(attempt) = trying
-                .attempts
-                .iter_mut()
-                .find(|attempt| attempt.slot == slot)
-        {
-            attempt.end.note(event, self.slot);
+        match &mut self.stage {
+            Stage::Trying(trying) => trying.note(event, slot, self.slot),
+            Stage::Through(through) => through.note(event, slot, self.slot),
+            Stage::Resolving(_) | Stage::Unix(..) => {}
         }
     }
 
     /// Does what is due.
     pub fn run(&mut self, registry: &Registry, key: Key, now: Instant) -> Step {
-        let (manner, slot) = (self.manner, self.slot);
+        let (manner, slot) = (&self.manner, self.slot);
         let step = match &mut self.stage {
             Stage::Resolving(_) => Step::Pending,
             Stage::Unix(name, due) => dial_unix(name, due, registry, key, slot, now),
-            Stage::Trying(trying) => trying.run(&manner, slot, registry, key, now),
+            Stage::Trying(trying) => trying.run(manner, slot, registry, key, now),
+            Stage::Through(through) => through.run(manner, slot, registry, key, now),
         };
-        match step {
-            Step::Pending if now >= self.deadline => Step::Failed(DialError::TimedOut),
-            step => step,
+        match (step, &self.stage) {
+            (Step::Pending, Stage::Through(through)) if now >= self.deadline => {
+                Step::Failed(through.timed_out(manner))
+            }
+            (Step::Pending, _) if now >= self.deadline => Step::Failed(DialError::TimedOut),
+            (step, _) => step,
         }
     }
 
@@ -214,6 +216,9 @@ impl Dial {
         match &self.stage {
             Stage::Trying(trying) if trying.can_start() => trying.next_at.min(self.deadline),
             Stage::Unix(_, due) => (*due).min(self.deadline),
+            Stage::Through(through) => through
+                .next_at()
+                .map_or(self.deadline, |next_at| next_at.min(self.deadline)),
             Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
         }
     }
@@ -240,6 +245,14 @@ impl Trying {
             attempts: Vec::new(),
             next_at: now,
             last_error,
+        }
+    }
+
+    /// Takes in what epoll says of one of the attempts, whose winner will have the slot `own`.
+    fn note(&mut self, event: &Event, slot: Slot, own: Slot) {
+        let mut attempts = self.attempts.iter_mut();
+        if let Some(attempt) = attempts.find(|attempt| attempt.slot == slot) {
+            attempt.end.note(event, own);
         }
     }
 
@@ -402,12 +415,43 @@ fn dial_unix(
 }
 
 impl DialError {
+    /// The whole sentence: what was not reached, and why.
+    pub fn sentence(&self, to: &dyn fmt::Display) -> String {
+        match self {
+            Self::Through(obstacle) => obstacle.sentence(to),
+            error => format!("unable to connect to {to}: {error}"),
+        }
+    }
+
+    /// How a session ends that wanted to go there.
+    pub fn close_reason(&self, to: &dyn fmt::Display) -> CloseReason {
+        match self.lasts() {
+            true => CloseReason::Forbidden(self.sentence(to)),
+            false => CloseReason::Unreached(self.sentence(to)),
+        }
+    }
+
+    /// Somebody is there, and refuses, himself or by the words of a proxy.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+            Self::Through(obstacle) => obstacle.code() == RefusedCode::Refused,
+            Self::NoName(_) | Self::TimedOut | Self::ToItself => false,
+        }
+    }
+
+    /// Trying again will not help.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Through(obstacle) if obstacle.lasts())
+    }
+
     /// What the other node is told.
     pub fn code(&self) -> RefusedCode {
         match self {
             Self::NoName(_) => RefusedCode::NoName,
             Self::TimedOut => RefusedCode::Timeout,
             Self::ToItself => RefusedCode::Refused,
+            Self::Through(obstacle) => obstacle.code(),
             Self::Failed(error) => match error.raw_os_error() {
                 Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ENOENT) => RefusedCode::Refused,
                 Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM) => {
@@ -427,6 +471,7 @@ impl fmt::Display for DialError {
             Self::TimedOut => f.write_str("connection timed out"),
             Self::ToItself => f.write_str("nobody listens there: the socket connected to itself"),
             Self::Failed(error) => f.write_str(&report::reason(error)),
+            Self::Through(obstacle) => obstacle.fmt(f),
         }
     }
 }

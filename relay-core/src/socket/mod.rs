@@ -1,5 +1,6 @@
 //! Every call on a socket, and on the other descriptors that stand for one.
 
+pub mod conversation;
 pub mod dial;
 pub mod end;
 pub mod inherited;
