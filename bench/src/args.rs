@@ -28,6 +28,12 @@ pub(crate) enum Command {
         listen: SocketAddr,
         dial: SocketAddr,
     },
+    /// Measure what many listening ports of one process cost, on ports 20000 to 29999 of 127.0.0.1
+    Ports {
+        /// Where tcpfwd is [default: where this program is]
+        #[arg(long, value_name = "DIR")]
+        binaries: Option<PathBuf>,
+    },
     /// Run one round in the network this process is in, and print the figures
     #[command(hide = true)]
     Round(RoundArgs),
@@ -150,7 +156,8 @@ impl Plan {
     }
 }
 
-fn own_directory() -> Result<PathBuf> {
+/// Where this program is, and those that were built with it.
+pub(crate) fn own_directory() -> Result<PathBuf> {
     let mut path = std::env::current_exe()?;
     path.pop();
     Ok(path)

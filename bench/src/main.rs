@@ -19,6 +19,12 @@
 //! cargo run --release -p relay-bench -- --rounds 5 --only direct,bound,tcpfwd --measure bulk-1,sessions
 //! ```
 //!
+//! What a process costs that listens on 10,000 ports is a measure of its own:
+//!
+//! ```text
+//! cargo run --release -p relay-bench -- ports
+//! ```
+//!
 //! What else is busy on the machine is in the figures: when the direct connection of two rounds differs much, none of
 //! the ratios means anything.
 
@@ -32,6 +38,7 @@ mod listeners;
 mod load;
 mod machine;
 mod namespace;
+mod ports;
 mod process_tree;
 mod relay;
 mod report;
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
 fn run(command_line: CommandLine) -> Result<()> {
     match command_line.command {
         Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
+        Some(Command::Ports { binaries }) => ports::run(binaries.as_deref()),
         Some(Command::Round(args)) => round::run(&args),
         Some(Command::Leash { command }) => leash::become_command(&command),
         None => rounds::run(&command_line.options),

@@ -140,13 +140,13 @@ enum Life {
 }
 
 impl Loop {
-    /// Makes what every tool needs; `descriptors_spare` are for what is no session. On failure the fault is told.
-    fn new(mut settings: Settings, report: Report, descriptors_spare: usize) -> Result<Self, Exit> {
+    /// Makes what every tool needs. On failure the fault is told.
+    fn new(mut settings: Settings, report: Report, beside: Beside) -> Result<Self, Exit> {
         let fault = |what: &str, error: io::Error| {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
         };
-        let pipes_max = fit_descriptors(&mut settings, descriptors_spare, &report);
+        let pipes_max = fit_descriptors(&mut settings, beside, &report);
         let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
         let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;
         let registry = poll
@@ -182,14 +182,23 @@ impl Loop {
     }
 }
 
+/// Descriptors that a tool needs beside those of its sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside {
+    /// Sockets that listen, without which it does not start.
+    pub listeners: usize,
+    /// What it would like to have; of few descriptors no more than a fourth.
+    pub spare: usize,
+}
+
 /// Makes the tool and runs it to its end; what keeps it from starting is told.
 pub fn start<T: Tool>(
     settings: Settings,
     report: Report,
-    descriptors_spare: usize,
+    beside: Beside,
     make: impl FnOnce(&mut Context) -> Result<T, String>,
 ) -> Exit {
-    let mut parts = match Loop::new(settings, report, descriptors_spare) {
+    let mut parts = match Loop::new(settings, report, beside) {
         Ok(parts) => parts,
         Err(exit) => return exit,
     };
@@ -435,7 +444,7 @@ fn tell_descriptor(fd: RawFd) -> io::Result<()> {
 
 /// Raises the limit of descriptors as far as it goes, and cuts the number of sessions to what it allows; returns how many
 /// pipes may be used.
-fn fit_descriptors(settings: &mut Settings, spare: usize, report: &Report) -> usize {
+fn fit_descriptors(settings: &mut Settings, beside: Beside, report: &Report) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return PIPES_MAX;
     };
@@ -446,8 +455,8 @@ fn fit_descriptors(settings: &mut Settings, spare: usize, report: &Report) -> us
     };
     let descriptors = usize::try_from(limit)
         .unwrap_or(usize::MAX)
-        .saturating_sub(DESCRIPTORS_SPARE);
-    let descriptors = descriptors - spare.min(descriptors / 4);
+        .saturating_sub(DESCRIPTORS_SPARE + beside.listeners);
+    let descriptors = descriptors - beside.spare.min(descriptors / 4);
     // A pipe has two descriptors, and so has a session.
     let pipes = (descriptors / 32).clamp(1, PIPES_MAX);
     let sessions = (descriptors.saturating_sub(2 * pipes) / 2).max(1);

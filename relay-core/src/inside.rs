@@ -18,7 +18,7 @@ use self::links::{LinkDial, LinkEntry};
 use crate::address::Target;
 use crate::carrier::Stage;
 use crate::entries::Entries;
-use crate::event_loop::{Context, Status, Tool, start};
+use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::{node_id, random};
 use crate::limits::{LINKS_SPARE, OUTAGE_PERIOD};
 use crate::link::keeper::{Decision, Keeper, Policy};
@@ -37,7 +37,11 @@ pub fn run_inside(plan: InsidePlan, report: Report) -> Exit {
     if plan.raw {
         return crate::raw_inside::run_raw_inside(plan, report);
     }
-    start(plan.settings.clone(), report, LINKS_SPARE, |context| {
+    let beside = Beside {
+        listeners: 0,
+        spare: LINKS_SPARE,
+    };
+    start(plan.settings.clone(), report, beside, |context| {
         Inside::new(plan, context)
     })
 }

@@ -13,7 +13,7 @@ use crate::address::{ListenAt, ListenPoint};
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
 use crate::plan::Family;
 use crate::report::{self, Report};
-use crate::socket::listen::{Accepted, Listener, bind};
+use crate::socket::listen::{Accepted, Listener, Names, bind};
 use crate::socket::options::Purpose;
 use crate::token::{Source, token};
 
@@ -25,6 +25,8 @@ pub struct ListenerId(pub u32);
 #[derive(Debug, Default)]
 pub struct Listeners {
     all: Vec<Place>,
+    /// Known until all listen.
+    names: Names,
     /// Listeners that may have connections.
     ready: VecDeque<ListenerId>,
     pause: Option<Pause>,
@@ -67,7 +69,7 @@ impl Listeners {
         let unable = |error: io::Error| {
             format!("unable to bind to {}: {}", point.at, report::reason(&error))
         };
-        let listeners = bind(&point.at, family, purpose).map_err(unable)?;
+        let listeners = bind(&point.at, family, purpose, &mut self.names).map_err(unable)?;
         let first = self.all.len() as u32;
         let places = listeners.into_iter().map(|listener| Place {
             word: point.word.clone(),
@@ -101,6 +103,7 @@ impl Listeners {
 
     /// Makes every listener but those of `later` accept connections.
     pub fn open_all(&mut self, registry: &Registry, later: &[ListenerId]) -> Result<(), String> {
+        self.names = Names::default();
         for at in 0..self.all.len() as u32 {
             let id = ListenerId(at);
             let place = &mut self.all[at as usize];

@@ -17,7 +17,7 @@ use self::links::LinkEntry;
 use crate::access::{AccessList, Gate};
 use crate::address::ListenPoint;
 use crate::entries::Entries;
-use crate::event_loop::{Context, Status, Tool, start};
+use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::{SessionIds, node_id};
 use crate::introduction::Introduction;
 use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
@@ -38,12 +38,13 @@ pub fn run_outside(plan: OutsidePlan, report: Report) -> Exit {
     if plan.raw {
         return crate::raw_outside::run_raw_outside(plan, report);
     }
-    start(
-        plan.settings.clone(),
-        report,
-        LINKS_SPARE + STRANGERS_MAX,
-        |context| Outside::new(&plan, context),
-    )
+    let beside = Beside {
+        listeners: plan.points(),
+        spare: LINKS_SPARE + STRANGERS_MAX,
+    };
+    start(plan.settings.clone(), report, beside, |context| {
+        Outside::new(&plan, context)
+    })
 }
 
 /// See the module.

@@ -178,6 +178,14 @@ impl OutsidePlan {
     }
 }
 
+impl OutsidePlan {
+    /// Words to listen on, ranges counted out.
+    pub fn points(&self) -> usize {
+        let clients = self.clients.iter().map(|service| service.ports.len());
+        clients.sum::<usize>() + self.link.len()
+    }
+}
+
 /// What `connect-connect` does: links are kept, and each signal on one is answered by dialling a server.
 #[derive(Debug)]
 pub struct InsidePlan {

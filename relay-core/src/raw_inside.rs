@@ -10,7 +10,7 @@ use mio::event::Event;
 use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
-use crate::event_loop::{Context, Status, Tool, start};
+use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
@@ -28,9 +28,12 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub(crate) fn run_raw_inside(plan: InsidePlan, report: Report) -> Exit {
-    start(plan.settings.clone(), report, 0, |context| {
-        RawInside::new(&plan, context)
-    })
+    start(
+        plan.settings.clone(),
+        report,
+        Beside::default(),
+        |context| RawInside::new(&plan, context),
+    )
 }
 
 /// See the module.

@@ -10,7 +10,7 @@ use mio::event::Event;
 
 use crate::access::{Gate, Seat};
 use crate::entries::Entries;
-use crate::event_loop::{Context, Status, Tool, start};
+use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{self, Introduction};
 use crate::listeners::{ListenerId, is_connection};
@@ -25,7 +25,11 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub(crate) fn run_raw_outside(plan: OutsidePlan, report: Report) -> Exit {
-    start(plan.settings.clone(), report, 0, |context| {
+    let beside = Beside {
+        listeners: plan.points(),
+        spare: 0,
+    };
+    start(plan.settings.clone(), report, beside, |context| {
         RawOutside::new(&plan, context)
     })
 }
@@ -39,7 +43,7 @@ struct RawOutside {
     ids: SessionIds,
     /// Clients that wait, first come, first served.
     waiting: VecDeque<Key>,
-    client_listeners: Vec<(ListenerId, String)>,
+    client_listeners: Vec<ListenerId>,
     link_listeners: Vec<ListenerId>,
     /// The link, where it is one that was inherited.
     fixed_link: Option<End>,
@@ -103,13 +107,11 @@ impl RawOutside {
             let ids = context
                 .listeners
                 .bind(point, settings.family, Purpose::Session)?;
-            outside
-                .client_listeners
-                .extend(ids.into_iter().map(|id| (id, point.word.clone())));
+            outside.client_listeners.extend(ids);
         }
         for point in &plan.link {
             if is_connection(&point.at) {
-                let link = inherited::client(point, &context.report)?;
+                let link = inherited::connected(point, Purpose::Session)?;
                 outside
                     .link_gate
                     .admits_inherited(&link, point, &context.report)?;
@@ -128,7 +130,7 @@ impl RawOutside {
             .listeners
             .open_all(&context.registry, &outside.link_listeners)?;
         for point in connected {
-            let client = inherited::connected(point, Purpose::Session)?;
+            let client = inherited::client(point, &context.report)?;
             let seat = outside
                 .client_gate
                 .admits_inherited(&client, point, &context.report)?;
@@ -259,8 +261,9 @@ impl RawOutside {
     }
 
     fn close_clients(&self, context: &mut Context) {
-        let ids: Vec<_> = self.client_listeners.iter().map(|(id, _)| *id).collect();
-        context.listeners.close(&ids, &context.registry);
+        context
+            .listeners
+            .close(&self.client_listeners, &context.registry);
     }
 }
 
@@ -285,32 +288,22 @@ impl Tool for RawOutside {
     }
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
-        let word = self
-            .client_listeners
-            .iter()
-            .find(|(id, _)| *id == listener)
-            .map(|(_, word)| word.clone());
-        match word {
-            None => {
-                let word = context.listeners.word(listener);
-                let gate = &mut self.link_gate;
-                if gate.admits(&accepted, word, &context.report).is_none() {
-                    return;
-                }
+        let word = context.listeners.word(listener).to_owned();
+        if self.link_listeners.contains(&listener) {
+            let gate = &mut self.link_gate;
+            if gate.admits(&accepted, &word, &context.report).is_some() {
                 self.link_accepted(accepted.end, context);
                 // The port closes before another dial can find it open.
                 self.decide(context);
             }
-            Some(word) => {
-                let gate = &mut self.client_gate;
-                let Some(seat) = gate.admits(&accepted, &word, &context.report) else {
-                    return;
-                };
-                if self.once {
-                    self.close_clients(context);
-                }
-                self.client_accepted(&word, accepted, seat, context);
+            return;
+        }
+        let gate = &mut self.client_gate;
+        if let Some(seat) = gate.admits(&accepted, &word, &context.report) {
+            if self.once {
+                self.close_clients(context);
             }
+            self.client_accepted(&word, accepted, seat, context);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::access::{Gate, Seat};
 use crate::address::Target;
 use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
-use crate::event_loop::{Context, Status, Tool, start};
+use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{Introduction, Progress as IntroductionProgress};
 use crate::listeners::{ListenerId, is_connection};
@@ -27,12 +27,13 @@ use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
-    start(
-        plan.settings.clone(),
-        report,
-        plan.routes.len(),
-        |context| Route::new(&plan, context),
-    )
+    let beside = Beside {
+        listeners: plan.routes.len(),
+        spare: 0,
+    };
+    start(plan.settings.clone(), report, beside, |context| {
+        Route::new(&plan, context)
+    })
 }
 
 /// See the module.

@@ -6,7 +6,7 @@ use relay_tests::data::assert_same;
 use relay_tests::patience::A_WHILE;
 use relay_tests::plan::Topology;
 use relay_tests::{
-    Launch, Node, Plan, Running, Server, Service, eventually, kernel, node, session_tests,
+    End, Launch, Node, Plan, Running, Server, Service, eventually, kernel, node, session_tests,
 };
 
 session_tests! {
@@ -87,6 +87,23 @@ fn the_limit_of_descriptors_is_raised_to_what_is_allowed() {
         client.send(b"hello");
         client.expect(b"hello");
     }
+}
+
+#[test]
+fn descriptors_that_listen_are_none_for_sessions() {
+    let service = Service::echo();
+    let words = format!("127.0.0.1:0 {service} ").repeat(200);
+    let line = format!("prlimit --nofile=400:400 tcpfwd --print-address {words}");
+    let tcpfwd = Node::announced(Launch::new(&line)).unwrap();
+    tcpfwd.stderr.wait_for("--max-sessions cut from 10000 to ");
+    let clients: Vec<_> = (0..100).map(|n| End::dial(tcpfwd.address(n))).collect();
+    for client in &clients[..60] {
+        client.send(b"hello");
+        client.expect(b"hello");
+    }
+    // Those that are too many wait.
+    clients[99].expect_silence(A_WHILE);
+    assert_eq!(tcpfwd.stderr.count(COMPLAINT), 0);
 }
 
 #[test]

@@ -2,17 +2,20 @@
 //! them is taken.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 
 use relay_tests::data::assert_same;
+use relay_tests::kernel::{expect_no_wakeups, resident_bytes};
+use relay_tests::name_server::NameServer;
 use relay_tests::scratch::Scratch;
 use relay_tests::{End, Launch, Node, Server, Service, network_tests, node};
 
 network_tests! {
     a_bare_port_takes_both_ip_versions,
-    ten_thousand_ports_are_listened_on_and_cost_no_wakeups
+    ten_thousand_ports_answer_and_cost_neither_wakeups_nor_much_memory,
+    a_range_of_a_name_is_looked_up_once
 }
 
 fn a_bare_port_takes_both_ip_versions() {
@@ -29,16 +32,36 @@ fn a_bare_port_takes_both_ip_versions() {
     }
 }
 
-fn ten_thousand_ports_are_listened_on_and_cost_no_wakeups() {
-    let service = Service::greeting("hello");
-    let tcpfwd = node!("tcpfwd 127.0.0.1:20000-29999 {service}");
-    for port in [20000, 25000, 29999] {
-        assert_same(
-            &End::dial(&format!("127.0.0.1:{port}")).receive_to_eof(),
-            b"hello",
+fn ten_thousand_ports_answer_and_cost_neither_wakeups_nor_much_memory() {
+    let server = Server::start();
+    let one = node!("tcpfwd 127.0.0.1:19999 {server}");
+    let all = node!("tcpfwd --send-proxy v1 127.0.0.1:20000-29999 {server}");
+    let memory = resident_bytes(all.pid()) - resident_bytes(one.pid());
+    assert!(memory < 10_000 * 1024, "{memory} bytes for 10,000 ports");
+    for port in 20_000..30_000 {
+        let client = End::dial(&format!("127.0.0.1:{port}"));
+        let session = server.accept();
+        let header = format!(
+            "PROXY TCP4 127.0.0.1 127.0.0.1 {} {port}\r\n",
+            client.local().port()
         );
+        session.expect(header.as_bytes());
+        // Neither end stays behind in TIME_WAIT.
+        client.reset();
     }
-    relay_tests::kernel::expect_no_wakeups(tcpfwd.pid());
+    expect_no_wakeups(all.pid());
+}
+
+fn a_range_of_a_name_is_looked_up_once() {
+    let names = NameServer::start();
+    let service = Service::greeting("hello");
+    let line = format!("tcpfwd --print-address listen.example:2000-2009 {service}");
+    let tcpfwd = Launch::new(&line).spawn();
+    for _ in ["A", "AAAA"] {
+        names.answer(&names.hear(), Ipv4Addr::new(127, 0, 0, 5));
+    }
+    tcpfwd.stdout.wait_for("127.0.0.5:2009");
+    assert_same(&End::dial("127.0.0.5:2000").receive_to_eof(), b"hello");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Listening sockets: how they are made, and what they give.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
@@ -59,8 +61,26 @@ pub struct Accepted {
     pub told: Option<Addresses>,
 }
 
+/// The addresses of names to listen on: a range of ports asks for its name once.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<String, Vec<SocketAddr>>);
+
+impl Names {
+    fn addresses(&mut self, name: &str) -> io::Result<&[SocketAddr]> {
+        Ok(match self.0.entry(name.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert((name, 0).to_socket_addrs()?.collect()),
+        })
+    }
+}
+
 /// Binds every address of `at`, which is not stdio.
-pub fn bind(at: &ListenAt, family: Family, purpose: Purpose) -> io::Result<Vec<Listener>> {
+pub fn bind(
+    at: &ListenAt,
+    family: Family,
+    purpose: Purpose,
+    names: &mut Names,
+) -> io::Result<Vec<Listener>> {
     match at {
         ListenAt::Tcp {
             host: ListenHost::Any,
@@ -83,11 +103,14 @@ pub fn bind(at: &ListenAt, family: Family, purpose: Purpose) -> io::Result<Vec<L
             host: ListenHost::Name(name),
             port,
         } => {
-            let addresses = (name.as_str(), *port)
-                .to_socket_addrs()?
-                .filter(|address| family.allows(address.ip()));
+            let addresses = names.addresses(name)?.iter();
             let listeners: Vec<_> = addresses
-                .map(|address| bind_tcp(address, false, purpose))
+                .filter(|address| family.allows(address.ip()))
+                .map(|address| {
+                    let mut address = *address;
+                    address.set_port(*port);
+                    bind_tcp(address, false, purpose)
+                })
                 .collect::<io::Result<_>>()?;
             if listeners.is_empty() {
                 Err(Errno::EADDRNOTAVAIL.into())
