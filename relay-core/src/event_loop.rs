@@ -12,16 +12,19 @@ use mio::{Events, Interest, Poll, Registry, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::entries::Entries;
-use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, PIPES_MAX};
+use crate::limits::{
+    ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, OUTAGE_PERIOD, PIPES_MAX,
+};
 use crate::linux::scheduling::Slices;
 use crate::linux::signals::{Request, Signals};
 use crate::listeners::{Accept, ListenerId, Listeners};
 use crate::plan::{SESSIONS_MAX_DEFAULT, Settings};
 use crate::pump::Tackle;
-use crate::report::{self, Exit, Report};
+use crate::report::{self, Exit, Report, Throttle};
 use crate::socket::inherited;
 use crate::socket::listen::Accepted;
 use crate::socket::resolve::{Answer, Asker, Resolver};
+use crate::socket::socks_bind::{Fault, Weight};
 use crate::token::{Key, Slot, Source, source, token};
 
 /// What one of the tools does with what the loop brings.
@@ -223,12 +226,9 @@ fn run(
     let mut life = Life::Serving {
         until: context.settings.expire.map(|expire| context.now() + expire),
     };
-    if let Err(error) = tell_ready(context) {
-        context.report.fatal(format_args!(
-            "unable to tell that this is ready: {}",
-            report::reason(&error)
-        ));
-        return Exit::Temporary;
+    let mut crier = Crier::new();
+    if let Err(exit) = crier.tell_when_ready(context) {
+        return exit;
     }
     tool.decide(context);
     let mut slices = Slices::new();
@@ -241,7 +241,10 @@ fn run(
         if seen.answers {
             handle_resolved(tool, context);
         }
-        accept_ready(tool, context);
+        let accepting = accept_ready(tool, &mut crier, context);
+        if let Err(exit) = accepting.and_then(|()| crier.tell_when_ready(context)) {
+            return exit;
+        }
         let moved_before = context.tackle.counters.all();
         run_entries(tool, context);
         let moved = context.tackle.counters.all() - moved_before;
@@ -252,6 +255,20 @@ fn run(
             return exit;
         }
     }
+}
+
+/// Tells of the listeners.
+#[derive(Debug)]
+struct Crier {
+    told: Told,
+    outages: Throttle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That everything listens.
+    Ready,
 }
 
 impl Waiter {
@@ -283,6 +300,7 @@ fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Dura
         Life::Over(_) => None,
     };
     let due = [
+        context.listeners.next_deadline(),
         tool.entries().next_timer(),
         tool.next_decision(now),
         pausing,
@@ -307,6 +325,7 @@ fn collect<T: Tool>(tool: &mut T, waiter: &Waiter, context: &mut Context) -> See
                 }
             }
             Source::Listener(at) => context.listeners.wake(ListenerId(at)),
+            Source::Bind(at, key, slot) => context.listeners.note_bind(at, key, event, slot),
             Source::Signals => seen.signals = true,
             Source::Resolver => seen.answers = true,
         }
@@ -337,7 +356,10 @@ fn handle_signals<T: Tool>(
             (Request::Terminate, _) => {
                 return abandon(tool, context);
             }
-            (Request::Reload, _) => tool.reload(context),
+            (Request::Reload, _) => {
+                context.listeners.nudge();
+                tool.reload(context);
+            }
             (Request::Status, _) => {
                 let counters = context.tackle.counters;
                 let Status { sessions, more } = tool.status();
@@ -365,23 +387,44 @@ fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
 }
 
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
-    for (asker, answer) in context.resolver.collect(context.now()) {
-        tool.resolved(asker, answer, context);
+    let now = context.now();
+    for (asker, answer) in context.resolver.collect(now) {
+        if let Asker::Dial(key, question) = asker
+            && let Some(at) = key.bind()
+        {
+            let listeners = &mut context.listeners;
+            listeners.bind_resolved(at, key, question, answer, now);
+        } else {
+            tool.resolved(asker, answer, context);
+        }
     }
 }
 
 /// A bounded batch per listener; what is left waits for the next turn.
-fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
+fn accept_ready<T: Tool>(
+    tool: &mut T,
+    crier: &mut Crier,
+    context: &mut Context,
+) -> Result<(), Exit> {
     for listener in context.listeners.take_ready(context.now()) {
         for accepts in 0.. {
             if accepts == ACCEPTS_PER_TURN || !tool.admits(listener) {
                 context.listeners.wake(listener);
                 break;
             }
-            match context.listeners.accept(listener) {
+            let now = context.now();
+            let Context {
+                listeners,
+                registry,
+                resolver,
+                ..
+            } = context;
+            match listeners.accept(listener, registry, resolver, now) {
                 Accept::One(accepted) => tool.accepted(listener, *accepted, context),
                 Accept::Gone => {}
                 Accept::Empty => break,
+                Accept::Listening(address) => crier.tell_address(listener, &address, context),
+                Accept::Unbound(fault) => crier.tell_fault(listener, &fault, context)?,
                 Accept::Failed(error) => {
                     context.listeners.wake(listener);
                     context
@@ -392,6 +435,7 @@ fn accept_ready<T: Tool>(tool: &mut T, context: &mut Context) {
             }
         }
     }
+    Ok(())
 }
 
 /// Each entry that was queued when the phase began runs once; then the deciders have their say.
@@ -420,8 +464,74 @@ fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
     }
 }
 
+impl Crier {
+    fn new() -> Self {
+        Self {
+            told: Told::Nothing,
+            outages: Throttle::per(OUTAGE_PERIOD),
+        }
+    }
+
+    /// Tells once that everything listens.
+    fn tell_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
+        if self.told == Told::Ready || !context.listeners.are_open() {
+            return Ok(());
+        }
+        self.told = Told::Ready;
+        tell_ready(context).map_err(|error| {
+            context.report.fatal(format_args!(
+                "unable to tell that this is ready: {}",
+                report::reason(&error)
+            ));
+            Exit::Temporary
+        })
+    }
+
+    /// A proxy listens anew. Where it listens first belongs to being ready.
+    fn tell_address(&self, listener: ListenerId, address: &str, context: &Context) {
+        let word = context.listeners.word(listener);
+        context
+            .report
+            .debug(format_args!("listening on {word}, at {address}"));
+        if self.told == Told::Ready
+            && context.settings.print_address
+            && !report::print_further_address(word, address)
+        {
+            let text = format_args!("unable to print that {word} is at {address}: stdout is full");
+            context.report.warning(text);
+        }
+    }
+
+    /// A proxy does not listen. What lasts, or fails the only session there is to be, ends a process that was never ready.
+    fn tell_fault(
+        &mut self,
+        listener: ListenerId,
+        fault: &Fault,
+        context: &Context,
+    ) -> Result<(), Exit> {
+        let word = context.listeners.word(listener);
+        let text = format!("unable to listen on {word}: {}", fault.why);
+        let starts = self.told == Told::Nothing;
+        match fault.weight {
+            Weight::Lasting if starts => {
+                context.report.fatal(text);
+                return Err(Exit::Permanent);
+            }
+            Weight::Temporary if starts && context.settings.once => {
+                context.report.fatal(text);
+                return Err(Exit::Temporary);
+            }
+            Weight::Usual => context.report.debug(text),
+            Weight::Lasting | Weight::Temporary => {
+                self.outages.warning(&context.report, context.now(), text);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// `--print-address` and `--ready-fd`: everything listens.
-fn tell_ready(context: &mut Context) -> io::Result<()> {
+fn tell_ready(context: &Context) -> io::Result<()> {
     if context.settings.print_address {
         for (word, address) in context.listeners.addresses() {
             report::print_address(word, address?)?;
@@ -430,7 +540,7 @@ fn tell_ready(context: &mut Context) -> io::Result<()> {
     if let Some(fd) = context.settings.ready_fd {
         tell_descriptor(fd)?;
     }
-    if context.settings.print_address {
+    if context.settings.print_address && !context.listeners.have_binds() {
         inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
     }
     Ok(())

@@ -92,6 +92,9 @@ pub const HTTP_FIELDS_MAX: usize = 128;
 /// Proxies of a chain at most.
 pub const PROXIES_MAX: usize = 8;
 
+/// The longest pause before a proxy that does not listen is asked again.
+pub const BIND_PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// The first pause of accepting when descriptors or memory ran out; it doubles up to [`ACCEPT_PAUSE_MAX`].
 pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`ACCEPT_PAUSE_MIN`].

@@ -8,14 +8,17 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
+use mio::event::Event;
 
-use crate::address::{ListenAt, ListenPoint};
+use crate::address::{ListenAt, ListenPoint, Proxy};
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
 use crate::plan::Family;
 use crate::report::{self, Report};
 use crate::socket::listen::{Accepted, Listener, Names, bind};
 use crate::socket::options::Purpose;
-use crate::token::{Source, token};
+use crate::socket::resolve::{Answer, Question, Resolver};
+use crate::socket::socks_bind::{Fault, Outcome, SocksBind};
+use crate::token::{Key, Slot, Source, token};
 
 /// Names a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +33,25 @@ pub struct Listeners {
     /// Listeners that may have connections.
     ready: VecDeque<ListenerId>,
     pause: Option<Pause>,
+    /// Those that a proxy keeps.
+    binds: Vec<ListenerId>,
+    /// Those of them that have not listened yet, and are waited for.
+    unopened: Vec<ListenerId>,
 }
 
 #[derive(Debug)]
 struct Place {
     word: String,
-    listener: Option<Listener>,
+    /// Until it is closed for good.
+    way_in: Option<WayIn>,
     queued: bool,
+}
+
+#[derive(Debug)]
+enum WayIn {
+    Socket(Listener),
+    /// A proxy listens.
+    Proxy(Box<SocksBind>),
 }
 
 #[derive(Debug)]
@@ -56,6 +71,10 @@ pub enum Accept {
     Gone,
     /// Descriptors or memory ran out, or the listener itself fails.
     Failed(io::Error),
+    /// A proxy listens anew: where.
+    Listening(String),
+    /// A proxy does not listen, or no longer, and will be asked again.
+    Unbound(Fault),
 }
 
 impl Listeners {
@@ -69,11 +88,22 @@ impl Listeners {
         let unable = |error: io::Error| {
             format!("unable to bind to {}: {}", point.at, report::reason(&error))
         };
-        let listeners = bind(&point.at, family, purpose, &mut self.names).map_err(unable)?;
         let first = self.all.len() as u32;
-        let places = listeners.into_iter().map(|listener| Place {
+        let ways_in = match &point.at {
+            ListenAt::SocksBind(proxy) => {
+                self.binds.push(ListenerId(first));
+                let key = Key::of_bind(first);
+                let bind = SocksBind::new(Proxy::clone(proxy), family, purpose, key);
+                vec![WayIn::Proxy(Box::new(bind))]
+            }
+            at => {
+                let listeners = bind(at, family, purpose, &mut self.names).map_err(unable)?;
+                listeners.into_iter().map(WayIn::Socket).collect()
+            }
+        };
+        let places = ways_in.into_iter().map(|way_in| Place {
             word: point.word.clone(),
-            listener: Some(listener),
+            way_in: Some(way_in),
             queued: false,
         });
         self.all.extend(places);
@@ -90,13 +120,16 @@ impl Listeners {
         let ids = self.bind(point, family, purpose)?;
         for id in &ids {
             let place = &mut self.all[id.0 as usize];
-            if let Some(listener) = place.listener.take() {
-                let pinned = listener.pinned(purpose);
-                let unable = |error: io::Error| {
-                    format!("unable to bind to {}: {}", point.at, report::reason(&error))
-                };
-                place.listener = Some(pinned.map_err(unable)?);
-            }
+            place.way_in = match place.way_in.take() {
+                Some(WayIn::Socket(listener)) => {
+                    let pinned = listener.pinned(purpose);
+                    let unable = |error: io::Error| {
+                        format!("unable to bind to {}: {}", point.at, report::reason(&error))
+                    };
+                    Some(WayIn::Socket(pinned.map_err(unable)?))
+                }
+                way_in => way_in,
+            };
         }
         Ok(ids)
     }
@@ -107,8 +140,17 @@ impl Listeners {
         for at in 0..self.all.len() as u32 {
             let id = ListenerId(at);
             let place = &mut self.all[at as usize];
-            let Some(listener) = &mut place.listener else {
-                continue;
+            let listener = match &mut place.way_in {
+                Some(WayIn::Socket(listener)) => listener,
+                Some(WayIn::Proxy(bind)) => {
+                    if !later.contains(&id) {
+                        bind.want();
+                        self.unopened.push(id);
+                        self.wake(id);
+                    }
+                    continue;
+                }
+                None => continue,
             };
             let open = if later.contains(&id) {
                 Ok(())
@@ -132,9 +174,32 @@ impl Listeners {
 
     /// The words and addresses, as `--print-address` shows them.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, io::Result<String>)> {
-        self.all
-            .iter()
-            .filter_map(|place| Some((place.word.as_str(), place.listener.as_ref()?.address())))
+        self.all.iter().filter_map(|place| {
+            let address = match place.way_in.as_ref()? {
+                WayIn::Socket(listener) => listener.address(),
+                WayIn::Proxy(bind) => Ok(bind.address()?.to_string()),
+            };
+            Some((place.word.as_str(), address))
+        })
+    }
+
+    /// Whether every listener accepts, or has, those aside that are opened later.
+    pub fn are_open(&self) -> bool {
+        self.unopened.is_empty()
+    }
+
+    /// Whether each client of some listener comes by an address of its own, so that there are always more to tell.
+    pub fn have_binds(&self) -> bool {
+        !self.binds.is_empty()
+    }
+
+    /// Whether not only this host can reach it.
+    pub fn is_open_to_others(&self, id: ListenerId) -> bool {
+        match self.all.get(id.0 as usize).map(|place| &place.way_in) {
+            Some(Some(WayIn::Socket(listener))) => !listener.is_local(),
+            Some(Some(WayIn::Proxy(_))) => true,
+            Some(None) | None => false,
+        }
     }
 
     /// The word that asked for it.
@@ -142,19 +207,13 @@ impl Listeners {
         self.all.get(id.0 as usize).map_or("", |place| &place.word)
     }
 
-    /// The listener, while it is open.
-    pub fn get(&self, id: ListenerId) -> Option<&Listener> {
-        self.all.get(id.0 as usize)?.listener.as_ref()
-    }
-
     /// Closes these for good.
     pub fn close(&mut self, ids: &[ListenerId], registry: &Registry) {
         for id in ids {
-            if let Some(mut listener) = self
-                .all
-                .get_mut(id.0 as usize)
-                .and_then(|place| place.listener.take())
-            {
+            self.unopened.retain(|known| known != id);
+            self.binds.retain(|known| known != id);
+            let place = self.all.get_mut(id.0 as usize);
+            if let Some(WayIn::Socket(mut listener)) = place.and_then(|place| place.way_in.take()) {
                 listener.deregister(registry);
             }
         }
@@ -171,6 +230,14 @@ impl Listeners {
 
     /// Those that may have connections, unless accepting pauses. Each is to be put back or emptied.
     pub fn take_ready(&mut self, now: Instant) -> VecDeque<ListenerId> {
+        for id in self.binds.clone() {
+            if self
+                .bind_of(id)
+                .is_some_and(|bind| bind.deadline().is_some_and(|due| now >= due))
+            {
+                self.wake(id);
+            }
+        }
         if self.paused_until(now).is_some() {
             return VecDeque::new();
         }
@@ -186,10 +253,84 @@ impl Listeners {
         self.ready.iter().copied()
     }
 
+    /// When a proxy is to be asked, or asked no longer, though nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let idle = self.binds.iter().filter_map(|id| {
+            let place = &self.all[id.0 as usize];
+            match &place.way_in {
+                // What is queued is due already, or not admitted.
+                Some(WayIn::Proxy(bind)) if !place.queued => bind.deadline(),
+                _ => None,
+            }
+        });
+        idle.min()
+    }
+
+    /// Takes in what epoll says of a socket to a proxy.
+    pub fn note_bind(&mut self, at: u32, key: Key, event: &Event, slot: Slot) {
+        if let Some(bind) = self.bind_of(ListenerId(at)) {
+            bind.note(key, event, slot);
+            self.wake(ListenerId(at));
+        }
+    }
+
+    /// The answer to the lookup of a proxy.
+    pub fn bind_resolved(
+        &mut self,
+        at: u32,
+        key: Key,
+        question: Question,
+        answer: Answer,
+        now: Instant,
+    ) {
+        if let Some(bind) = self.bind_of(ListenerId(at)) {
+            bind.resolved(key, question, answer, now);
+            self.wake(ListenerId(at));
+        }
+    }
+
+    /// Proxies that are to be asked after a while are asked now.
+    pub fn nudge(&mut self) {
+        for id in self.binds.clone() {
+            if let Some(bind) = self.bind_of(id) {
+                bind.nudge();
+                self.wake(id);
+            }
+        }
+    }
+
+    fn bind_of(&mut self, id: ListenerId) -> Option<&mut SocksBind> {
+        match &mut self.all.get_mut(id.0 as usize)?.way_in {
+            Some(WayIn::Proxy(bind)) => Some(bind),
+            Some(WayIn::Socket(_)) | None => None,
+        }
+    }
+
     /// Accepts one connection.
-    pub fn accept(&self, id: ListenerId) -> Accept {
-        let Some(listener) = self.get(id) else {
-            return Accept::Empty;
+    pub fn accept(
+        &mut self,
+        id: ListenerId,
+        registry: &Registry,
+        resolver: &mut Resolver,
+        now: Instant,
+    ) -> Accept {
+        let place = self.all.get_mut(id.0 as usize);
+        let listener = match place.and_then(|place| place.way_in.as_mut()) {
+            Some(WayIn::Socket(listener)) => listener,
+            Some(WayIn::Proxy(bind)) => {
+                return match bind.run(registry, resolver, now) {
+                    Outcome::Waiting => Accept::Empty,
+                    Outcome::Listening => {
+                        self.unopened.retain(|known| *known != id);
+                        Accept::Listening(
+                            bind.address().map(ToString::to_string).unwrap_or_default(),
+                        )
+                    }
+                    Outcome::Client(accepted) => Accept::One(accepted),
+                    Outcome::Failed(fault) => Accept::Unbound(fault),
+                };
+            }
+            None => return Accept::Empty,
         };
         match listener.accept() {
             Ok(accepted) => Accept::One(Box::new(accepted)),
@@ -209,12 +350,18 @@ impl Listeners {
         waiting: usize,
         registry: &Registry,
     ) -> io::Result<()> {
-        let Some(listener) = self
-            .all
-            .get_mut(id.0 as usize)
-            .and_then(|place| place.listener.as_mut())
-        else {
-            return Ok(());
+        let place = self.all.get_mut(id.0 as usize);
+        let listener = match place.and_then(|place| place.way_in.as_mut()) {
+            Some(WayIn::Socket(listener)) => listener,
+            Some(WayIn::Proxy(bind)) => {
+                match waiting {
+                    0 => bind.unwant(),
+                    _ => bind.want(),
+                }
+                self.wake(id);
+                return Ok(());
+            }
+            None => return Ok(()),
         };
         match i32::try_from(waiting).unwrap_or(i32::MAX) {
             0 => listener.stop(registry, token(Source::Listener(id.0))),

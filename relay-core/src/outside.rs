@@ -207,12 +207,9 @@ impl Outside {
     ) -> Result<(), String> {
         for point in points {
             let ids = context.listeners.bind(point, family, Purpose::Link)?;
-            let open = ids.iter().any(|id| {
-                context
-                    .listeners
-                    .get(*id)
-                    .is_some_and(|listener| !listener.is_local())
-            });
+            let open = ids
+                .iter()
+                .any(|id| context.listeners.is_open_to_others(*id));
             if open && access.is_empty() {
                 let text = format_args!(
                     "anyone who can reach {} can serve the clients: links are not authenticated",

@@ -356,6 +356,12 @@ pub fn print_address(word: &str, address: impl Display) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Prints a further line of `--print-address`, if stdout takes it now: the relay does not wait for its reader.
+pub fn print_further_address(word: &str, address: &str) -> bool {
+    let line = format!("{} {address}\n", printable(word));
+    write_line(&mut io::stdout().lock(), &line, 0)
+}
+
 /// Prints help or version on stdout. A reader that left early (`| head -1`) has had enough.
 pub fn print_text(text: &str) {
     let mut stdout = io::stdout().lock();

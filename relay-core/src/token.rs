@@ -9,6 +9,8 @@ pub enum Source {
     Entry(Key, Slot),
     /// A listener, by its place in the list.
     Listener(u32),
+    /// A socket of a listener that a proxy keeps, by its place in the list.
+    Bind(u32, Key, Slot),
     /// The signal descriptor.
     Signals,
     /// The helper threads have an answer.
@@ -22,6 +24,21 @@ pub struct Key {
     pub index: u32,
     /// Cut to [`GENERATION_BITS`].
     pub generation: u32,
+}
+
+impl Key {
+    /// Names what a listener has registered that a proxy keeps, by its place in the list.
+    pub fn of_bind(at: u32) -> Self {
+        Self {
+            index: BINDS_FROM | at,
+            generation: 0,
+        }
+    }
+
+    /// The place in the list of listeners, if it is such a name.
+    pub fn bind(self) -> Option<u32> {
+        (self.index >= BINDS_FROM).then_some(self.index & !BINDS_FROM)
+    }
 }
 
 /// Which of an entry's descriptors.
@@ -49,6 +66,8 @@ impl Slot {
 }
 
 const INDEX_BITS: u32 = 32;
+/// No slab has so many entries: the upper half of the indexes is for listeners that a proxy keeps.
+const BINDS_FROM: u32 = 1 << 31;
 /// Bits of a generation that a token has room for.
 pub const GENERATION_BITS: u32 = 26;
 const SLOT_BITS: u32 = 4;
@@ -63,7 +82,7 @@ const _: () = assert!(KIND_SHIFT + 2 == usize::BITS, "a token is 64 bits");
 /// The token for a source.
 pub fn token(source: Source) -> Token {
     Token(match source {
-        Source::Entry(key, slot) => {
+        Source::Entry(key, slot) | Source::Bind(_, key, slot) => {
             KIND_ENTRY << KIND_SHIFT
                 | usize::from(slot.0) << (INDEX_BITS + GENERATION_BITS)
                 | (key.generation as usize) << INDEX_BITS
@@ -83,13 +102,14 @@ pub fn source(token: Token) -> Source {
         KIND_ENTRY => {
             let generation = (bits >> INDEX_BITS & ((1 << GENERATION_BITS) - 1)) as u32;
             let slot = (bits >> (INDEX_BITS + GENERATION_BITS) & ((1 << SLOT_BITS) - 1)) as u8;
-            Source::Entry(
-                Key {
-                    index: low,
-                    generation,
-                },
-                Slot(slot),
-            )
+            let key = Key {
+                index: low,
+                generation,
+            };
+            match key.bind() {
+                Some(at) => Source::Bind(at, key, Slot(slot)),
+                None => Source::Entry(key, Slot(slot)),
+            }
         }
         KIND_LISTENER => Source::Listener(low),
         _ if low == 0 => Source::Signals,
@@ -104,9 +124,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_means_the_source_it_was_made_for(index: u32, generation in 0..1_u32 << GENERATION_BITS, slot in 0..1_u8 << SLOT_BITS) {
+        fn a_token_means_the_source_it_was_made_for(index in 0..BINDS_FROM, generation in 0..1_u32 << GENERATION_BITS, slot in 0..1_u8 << SLOT_BITS) {
             let entry = Source::Entry(Key { index, generation }, Slot(slot));
-            for known in [entry, Source::Listener(index), Source::Signals, Source::Resolver] {
+            let bind = Source::Bind(index, Key { generation, ..Key::of_bind(index) }, Slot(slot));
+            for known in [entry, bind, Source::Listener(index), Source::Signals, Source::Resolver] {
                 prop_assert_eq!(source(token(known)), known);
             }
         }

@@ -398,6 +398,25 @@ fn each_address_of_a_name_is_asked_for_until_one_is_reached() {
 }
 
 #[test]
+fn one_link_that_a_proxy_forbids_is_the_end() {
+    let proxy = Service::on(Server::start(), |end| {
+        let _ = end.try_send(b"HTTP/1.1 403 Forbidden\r\n\r\n");
+        end.receive_to_any_end();
+    });
+    for raw in ["", "--raw"] {
+        let line = format!("connect-connect {raw} --once --via http://{proxy} ll.invalid:1 srv:80");
+        let outcome = Launch::new(&line).run();
+        assert_eq!(outcome.code, 100);
+        assert_eq!(
+            outcome.stderr,
+            format!(
+                "connect-connect: fatal: unable to reach ll.invalid:1 through http proxy {proxy}: 403 Forbidden\n"
+            )
+        );
+    }
+}
+
+#[test]
 fn a_password_comes_from_a_file_or_the_environment_and_is_never_shown() {
     let scratch = Scratch::new();
     let file = scratch.write("password", b"top:secret\n");

@@ -82,6 +82,9 @@ impl Inside {
                     self.keeper.dial_failed(&link.address, now);
                 }
                 self.tell_outage(error.sentence(&link.address), context);
+                if self.keeper.is_spent() && error.lasts() {
+                    self.outcome = Exit::Permanent;
+                }
             }
         }
     }

@@ -48,6 +48,8 @@ pub enum Peer {
     Unix,
     /// Descriptors that were inherited.
     Inherited,
+    /// Somebody of whom a proxy told something that is no address.
+    Unknown,
 }
 
 /// A connection that came in.
@@ -405,7 +407,7 @@ impl Peer {
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
-            Self::Unix | Self::Inherited => None,
+            Self::Unix | Self::Inherited | Self::Unknown => None,
         }
     }
 }
@@ -418,6 +420,7 @@ impl fmt::Display for Peer {
             }
             Self::Unix => f.write_str("unix"),
             Self::Inherited => f.write_str("stdin"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }

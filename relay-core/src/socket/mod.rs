@@ -7,3 +7,4 @@ pub mod inherited;
 pub mod listen;
 pub mod options;
 pub mod resolve;
+pub mod socks_bind;
