@@ -126,15 +126,21 @@ impl Gate {
 
     /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
     pub fn admits(&mut self, accepted: &Accepted, word: &str, report: &Report) -> Option<Seat> {
-        let Some(address) = accepted.client().address() else {
-            return Some(Seat::default());
+        let client = accepted.client();
+        let Some(address) = client.address() else {
+            let seat = match client {
+                // A proxy that listens for us names its clients as it likes: no list can know them.
+                Peer::Unknown if self.list.allows_some() => Err(Denial::Rule(None)),
+                _ => Ok(Seat::default()),
+            };
+            return self.tell(seat, &client, word, report);
         };
         let ip = address.ip().to_canonical();
         let seat = self.list.check(ip).and_then(|()| match &self.seats {
             Some(seats) if !self.by_proxy => seats.take(ip),
             _ => Ok(Seat::default()),
         });
-        self.tell(seat, ip, word, report)
+        self.tell(seat, &ip, word, report)
     }
 
     /// A seat for a client of whom a proxy has told, which was let in itself.
@@ -142,7 +148,7 @@ impl Gate {
         match (client.address(), &self.seats) {
             (Some(address), Some(seats)) => {
                 let ip = address.ip().to_canonical();
-                self.tell(seats.take(ip), ip, word, report)
+                self.tell(seats.take(ip), &ip, word, report)
             }
             _ => Some(Seat::default()),
         }
@@ -151,7 +157,7 @@ impl Gate {
     fn tell(
         &mut self,
         seat: Result<Seat, Denial>,
-        ip: IpAddr,
+        who: &dyn fmt::Display,
         word: &str,
         report: &Report,
     ) -> Option<Seat> {
@@ -159,7 +165,7 @@ impl Gate {
             Ok(seat) => Some(seat),
             Err(denial) => {
                 self.denied += 1;
-                report.info(format_args!("denied {ip} on {word}: {denial}"));
+                report.info(format_args!("denied {who} on {word}: {denial}"));
                 None
             }
         }

@@ -93,7 +93,7 @@ impl Listeners {
             ListenAt::SocksBind(proxy) => {
                 self.binds.push(ListenerId(first));
                 let key = Key::of_bind(first);
-                let bind = SocksBind::new(Proxy::clone(proxy), family, purpose, key);
+                let bind = SocksBind::new(Proxy::clone(proxy), family, key);
                 vec![WayIn::Proxy(Box::new(bind))]
             }
             at => {

@@ -84,7 +84,7 @@ impl RoutePlan {
         check_families(common.family(), points, targets.clone(), dialing.bind)?;
         let via = proxies.chain("--via", &dialing.via)?;
         proxies.finish()?;
-        check_ways("--via", &via, targets)?;
+        check_ways("--via", common.family(), &via, targets)?;
         Ok(Self {
             settings: Settings {
                 via,
@@ -274,8 +274,8 @@ impl InsidePlan {
         let targets = services.iter().flat_map(|service| &service.ports);
         check_families(settings.family, [], &link, dialing.bind)?;
         check_families(settings.family, [], targets.clone(), inside.server_bind)?;
-        check_ways("--via", &settings.via, &link)?;
-        check_ways("--server-via", &server_via, targets)?;
+        check_ways("--via", settings.family, &settings.via, &link)?;
+        check_ways("--server-via", settings.family, &server_via, targets)?;
         Ok(Self {
             settings,
             link,
@@ -840,6 +840,14 @@ mod tests {
             (
                 "80 srv:80 --via fw:1080",
                 "unable to use --via fw:1080: no scheme: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
+            ),
+            (
+                "80 srv:80 -4 --via http://jo:x@[::1]:1",
+                "unable to use --via [::1]:1 with -4: this is an ipv6 address",
+            ),
+            (
+                "bind+socks5://127.0.0.1:1 srv:80 -6",
+                "unable to use bind+socks5://127.0.0.1:1 with -6: this is an ipv4 address",
             ),
             (
                 "80 unix:/x --via http://a:1",

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::thread;
 
+use nix::sys::signal::Signal;
 use relay_tests::counters::Counters;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::cpu_time;
@@ -199,6 +200,42 @@ fn whom_the_proxy_names_is_who_is_let_in() {
     let other = asked(&proxy, LISTENING);
     other.send(b"\x05\x00\x00\x01\xc0\x00\x02\x0a\x20\x00hello");
     server.accept().expect(b"hello");
+}
+
+#[test]
+fn whom_the_proxy_names_by_no_address_is_let_in_unless_others_are_allowed() {
+    let server = Server::start();
+    for (options, let_in) in [("--deny 192.0.2.9", true), ("--allow 192.0.2.9", false)] {
+        let proxy = Server::start();
+        let route = start(&format!(
+            "tcpfwd -v {options} bind+socks5://{proxy} {server}"
+        ));
+        let session = asked(&proxy, LISTENING);
+        announced(&route, 1);
+        session.send(b"\x05\x00\x00\x03\x03who\x20\x00");
+        if let_in {
+            drop(server.accept());
+            session.expect_eof();
+        } else {
+            session.expect_reset();
+            route.stderr.wait_for("denied unknown on bind+socks5");
+        }
+    }
+}
+
+#[test]
+fn sighup_ends_the_pause_before_the_proxy_is_asked_again() {
+    let (proxy, server) = (Server::start(), Server::start());
+    let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
+    asked(&proxy, LISTENING).reset();
+    // What the proxy forbids is asked for again after half a minute or more.
+    let forbidding = asked(&proxy, b"\x05\x02");
+    forbidding.expect_reset();
+    announced(&route, 1);
+    proxy.expect_nobody(A_WHILE);
+    route.signal(Signal::SIGHUP);
+    asked(&proxy, LISTENING);
+    announced(&route, 2);
 }
 
 #[test]

@@ -159,12 +159,17 @@ pub(super) fn check_families<'a>(
         }
     };
     for point in points {
-        if let ListenAt::Tcp {
-            host: ListenHost::Ip(ip, _),
-            ..
-        } = point.at
-        {
-            check(ip, &point.word)?;
+        match &point.at {
+            ListenAt::Tcp {
+                host: ListenHost::Ip(ip, _),
+                ..
+            } => check(*ip, &point.word)?,
+            ListenAt::SocksBind(proxy) => {
+                if let TargetHost::Ip(ip, _) = proxy.host {
+                    check(ip, &point.word)?;
+                }
+            }
+            _ => {}
         }
     }
     for target in targets {

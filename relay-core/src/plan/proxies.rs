@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::PlanError;
+use super::{Family, PlanError};
 use crate::address::{
     ListenAt, ListenPoint, Proxy, ProxyProtocol, Target, TargetAt, TargetHost, parse_proxy,
     without_password,
@@ -106,12 +106,23 @@ impl Proxies {
     }
 }
 
-/// The last proxy must be able to be asked for each of the targets, and each proxy for the next one.
+/// The first proxy is dialled from here, so that it is of the wanted family. The last one must be able to be asked for each of
+/// the targets, and each proxy for the next one.
 pub(super) fn check_ways<'t>(
     option: &'static str,
+    family: Family,
     proxies: &[Proxy],
     targets: impl IntoIterator<Item = &'t Target>,
 ) -> Result<(), PlanError> {
+    if let Some(first) = proxies.first()
+        && let TargetHost::Ip(ip, _) = first.host
+        && !family.allows(ip)
+    {
+        return Err(PlanError::FamilyExcluded {
+            word: format!("{option} {}:{}", first.host, first.port),
+            family,
+        });
+    }
     for pair in proxies.windows(2) {
         check_way(option, &pair[0], &pair[1].host, &pair[1])?;
     }

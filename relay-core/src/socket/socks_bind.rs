@@ -89,11 +89,12 @@ pub enum Weight {
 
 impl SocksBind {
     /// Nothing is asked before [`SocksBind::want`]. The key names it to epoll.
-    pub fn new(proxy: Proxy, family: Family, purpose: Purpose, key: Key) -> Self {
+    pub fn new(proxy: Proxy, family: Family, key: Key) -> Self {
         Self {
             proxy,
             manner: Manner {
-                purpose,
+                // Also for links: while the proxy listens, only keepalive can find that its machine has vanished.
+                purpose: Purpose::Session,
                 family,
                 bind: None,
                 via: Arc::default(),
