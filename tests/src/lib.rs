@@ -63,8 +63,10 @@ pub mod scratch;
 pub mod server;
 pub mod service;
 mod session_tests;
+pub mod sshd;
 pub mod terminal;
 pub mod transcript;
+pub mod vsftpd;
 pub mod wire;
 pub mod workspace;
 

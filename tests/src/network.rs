@@ -100,6 +100,11 @@ pub fn add_address(address: IpAddr) {
     run_tool(&format!("ip address add {address} dev lo"));
 }
 
+/// Makes `place` an empty directory, in this network's mounts only.
+pub(crate) fn mount_nothing_on(place: &str) {
+    run_tool(&format!("mount -t tmpfs none {place}"));
+}
+
 /// The names that are known in a network; they are forgotten with it.
 pub struct Hosts(NamedTempFile);
 

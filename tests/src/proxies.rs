@@ -8,14 +8,15 @@ use crate::End;
 use crate::launch::Launch;
 use crate::network::{put_in_place, temporary_file};
 use crate::patience::eventually;
-use crate::peer::user;
 use crate::running::Running;
 use crate::scratch::Scratch;
+use crate::sshd::Sshd;
 
 /// A proxy, until it is dropped.
 pub struct Proxy {
     address: SocketAddr,
-    running: Vec<Running>,
+    running: Running,
+    _sshd: Option<Sshd>,
     _scratch: Scratch,
 }
 
@@ -42,33 +43,12 @@ impl Proxy {
 
     /// `ssh -D`, by an sshd with keys of its own.
     pub fn ssh() -> Proxy {
-        let scratch = Scratch::new();
-        // Where sshd sits while it knows nobody.
-        mount_nothing_on("/run");
-        fs::create_dir("/run/sshd").expect("nothing is there");
-        for name in ["host_key", "user_key"] {
-            let keygen = Launch::new("ssh-keygen -q -t ed25519 -f").word(scratch.file(name));
-            let outcome = keygen.words(["-N", ""]).run();
-            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let sshd = Sshd::start("127.0.0.1:2222");
+        let client = sshd.client("-N -D 127.0.0.1:1082 -p 2222 127.0.0.1");
+        Proxy {
+            _sshd: Some(sshd),
+            ..Proxy::start(client, 1082, Scratch::new())
         }
-        let path = |name| scratch.file(name).display().to_string();
-        let configuration = format!(
-            "ListenAddress 127.0.0.1:2222\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\n",
-            path("host_key"),
-            path("user_key.pub")
-        );
-        let file = scratch.write("sshd_config", configuration.as_bytes());
-        let sshd = Launch::new("sshd -D -e -f").word(file).spawn();
-        sshd.stderr.wait_for("Server listening");
-        let client = format!(
-            "ssh -F none -N -i {} -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=no \
-             -o UserKnownHostsFile=/dev/null -D 127.0.0.1:1082 -p 2222 {}@127.0.0.1",
-            path("user_key"),
-            user()
-        );
-        let mut proxy = Proxy::start(Launch::new(&client), 1082, scratch);
-        proxy.running.push(sshd);
-        proxy
     }
 
     /// tinyproxy, with further lines of its configuration.
@@ -109,7 +89,7 @@ impl Proxy {
 
     /// What it has written of itself.
     pub fn running(&self) -> &Running {
-        &self.running[0]
+        &self.running
     }
 
     /// Its address.
@@ -125,7 +105,8 @@ impl Proxy {
         });
         Proxy {
             address,
-            running: vec![running],
+            running,
+            _sshd: None,
             _scratch: scratch,
         }
     }
@@ -158,11 +139,6 @@ pub fn add_user() -> impl Sized {
         put_in_place(&file, place.as_ref());
         file
     })
-}
-
-fn mount_nothing_on(place: &str) {
-    let outcome = Launch::new(&format!("mount -t tmpfs none {place}")).run();
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
 }
 
 const CRYPT_HASH_OF_SECRET: &str = "$6$relaytests$J/OEw4YSSWrFhCDtc5T42OoNUjR6aZqSJ.l1F5udxdzD98Ba4qhdjqdbHis8bF2utVSVWpVxy5n8klAjX5Nzc.";

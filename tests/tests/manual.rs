@@ -3,9 +3,16 @@
 //! An example is a literal block behind a comment `.\" test: NAME`, and NAME is a function below. It runs in a
 //! network of its own in which `ll` and `srv` are known, so that nothing in it needs to be replaced.
 
+#[path = "manual/recipes.rs"]
+mod recipes;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
+use recipes::{
+    ftp_nodes, ftp_server, ftp_tcpfwd, http_haproxy, http_nginx, http_nodes, links_socks,
+    ssh_nodes, two_firewalls, two_firewalls_address,
+};
 use relay_tests::data::assert_same;
 use relay_tests::manual::{self, Example};
 use relay_tests::network::{self, Hosts};
@@ -40,7 +47,17 @@ examples! {
     tcpfwd_tcpserver,
     tcpfwd_inetd,
     tcpfwd_pipeline,
-    tcpfwd_print_address
+    tcpfwd_print_address,
+    ftp_server,
+    ftp_tcpfwd,
+    ftp_nodes,
+    ssh_nodes,
+    http_haproxy,
+    http_nodes,
+    http_nginx,
+    links_socks,
+    two_firewalls,
+    two_firewalls_address
 }
 
 #[test]
