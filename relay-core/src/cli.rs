@@ -26,6 +26,7 @@ use ipnet::IpNet;
 use crate::access::parse_network;
 use crate::address::{BindAddress, parse_bind, without_password};
 use crate::limits::{BACKOFF_MIN, HEARTBEAT_MAX, HEARTBEAT_MIN, IDLE_LINKS_MAX};
+use crate::linux::privileges::{User, parse_user};
 use crate::plan::Family;
 use crate::proto::proxy_header::Version;
 use crate::report::{Exit, LogFormat, Report, Verbosity, print_text};
@@ -147,6 +148,22 @@ pub struct Common {
     #[arg(long)]
     pub no_splice: bool,
 
+    /// Become this user, and of this group, once everything is bound
+    #[arg(long, value_name = "USER[:GROUP]", allow_hyphen_values = true, value_parser = parse_user)]
+    pub user: Option<User>,
+
+    /// Run in a sandbox where the kernel has one, on or off [on]
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        value_enum,
+        hide_possible_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    pub sandbox: Option<Switch>,
+
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub ipv4: bool,
@@ -217,6 +234,15 @@ pub struct InsideOptions {
     /// Dial servers through this proxy; repeats, as a chain
     #[arg(long, value_name = "URL", allow_hyphen_values = true, value_parser = via::parse_url)]
     pub server_via: Vec<TypedUrl>,
+}
+
+/// What can be switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// As if nothing was said.
+    On,
+    /// Without it.
+    Off,
 }
 
 /// A time, or `off`.
@@ -491,11 +517,8 @@ fn slips(typed: &[u8], meant: &[u8]) -> usize {
 
 /// clap shows an option with the placeholder of its value, or with dots where it may be repeated.
 fn option_alone(argument: &str) -> &str {
-    argument
-        .split(" <")
-        .next()
-        .unwrap_or(argument)
-        .trim_end_matches("...")
+    let end = argument.find(" <").or_else(|| argument.find("[="));
+    argument[..end.unwrap_or(argument.len())].trim_end_matches("...")
 }
 
 /// No deadline is farther away, so that adding one to the clock cannot overflow. 365 days.

@@ -15,6 +15,8 @@ use crate::entries::Entries;
 use crate::limits::{
     ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, OUTAGE_PERIOD, PIPES_MAX,
 };
+use crate::linux::privileges::{change_to, keep_secrets};
+use crate::linux::sandbox::{self, Needs};
 use crate::linux::scheduling::Slices;
 use crate::linux::signals::{Request, Signals};
 use crate::listeners::{Accept, ListenerId, Listeners};
@@ -34,6 +36,11 @@ pub trait Tool {
 
     /// The entries.
     fn entries(&mut self) -> &mut Entries<Self::Entry>;
+
+    /// What it will look up and open while it runs, beyond its listeners.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// Takes in what epoll says of an entry's descriptor.
     fn note(entry: &mut Self::Entry, event: &Event, slot: Slot);
@@ -205,13 +212,52 @@ pub fn start<T: Tool>(
         Ok(parts) => parts,
         Err(exit) => return exit,
     };
-    match make(&mut parts.context) {
+    let tool = make(&mut parts.context).and_then(|tool| {
+        confine(&tool, &mut parts.context)?;
+        Ok(tool)
+    });
+    match tool {
         Ok(mut tool) => run(&mut tool, parts),
         Err(fault) => {
             parts.context.report.fatal(fault);
             Exit::Temporary
         }
     }
+}
+
+/// Everything is bound: gives up what is needed no more, before anybody is let in. Up to here there is one thread.
+fn confine(tool: &impl Tool, context: &mut Context) -> Result<(), String> {
+    let Context {
+        settings,
+        report,
+        listeners,
+        resolver,
+        ..
+    } = context;
+    let mut needs = listeners.add_needs(tool.needs());
+    needs.syslog = !report.is_on_stderr();
+    if settings.user.is_some() || needs.secrets {
+        keep_secrets()?;
+    }
+    if let Some(user) = &settings.user {
+        let unable = |fault| format!("unable to become {user}: {fault}");
+        change_to(user).map_err(unable)?;
+    }
+    if settings.sandbox {
+        match sandbox::enter(&needs, report.program(), report.is_on_stderr()) {
+            Ok(made_of) => report.info(made_of),
+            Err(fault) => report.warning(fault),
+        }
+    }
+    for file in &needs.files {
+        let unable = |error| {
+            let reason = report::reason(&error);
+            format!("unable to read {} again: {reason}", file.display())
+        };
+        File::open(file).map_err(unable)?;
+    }
+    resolver.open();
+    Ok(())
 }
 
 /// Runs until there is nothing more to do.

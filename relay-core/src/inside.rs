@@ -22,6 +22,7 @@ use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::{node_id, random};
 use crate::limits::{LINKS_SPARE, OUTAGE_PERIOD};
 use crate::link::keeper::{Decision, Keeper, Policy};
+use crate::linux::sandbox::Needs;
 use crate::plan::InsidePlan;
 use crate::proto::frame::NodeId;
 use crate::report::{Exit, Report, Throttle};
@@ -199,6 +200,17 @@ impl Tool for Inside {
 
     fn entries(&mut self) -> &mut Entries<Entry> {
         &mut self.entries
+    }
+
+    fn needs(&self) -> Needs {
+        let links = self.link.targets().map(|target| &target.at);
+        let servers = self.services.iter().flat_map(|service| &service.ports);
+        Needs::default()
+            .dialling(links, &self.link_manner.via)
+            .dialling(
+                servers.map(|(target, _)| &target.at),
+                &self.server_manner.via,
+            )
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

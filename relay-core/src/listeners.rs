@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -12,6 +13,7 @@ use mio::event::Event;
 
 use crate::address::{ListenAt, ListenPoint, Proxy};
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
+use crate::linux::sandbox::Needs;
 use crate::plan::Family;
 use crate::report::{self, Report};
 use crate::socket::listen::{Accepted, Listener, Names, bind};
@@ -170,6 +172,23 @@ impl Listeners {
             self.wake(id);
         }
         Ok(())
+    }
+
+    /// What they take while the process runs, beside what it needs anyway.
+    pub fn add_needs(&self, mut needs: Needs) -> Needs {
+        for way_in in self.all.iter().filter_map(|place| place.way_in.as_ref()) {
+            match way_in {
+                WayIn::Socket(listener) => {
+                    needs
+                        .sockets
+                        .extend(listener.socket_file().map(Path::to_owned));
+                }
+                WayIn::Proxy(bind) => {
+                    needs = needs.dialling([], std::slice::from_ref(bind.proxy()));
+                }
+            }
+        }
+        needs
     }
 
     /// The words and addresses, as `--print-address` shows them.

@@ -23,8 +23,11 @@ use crate::address::{
     AddressError, BindAddress, ListenPoint, Proxy, ServiceName, Target, parse_listen, parse_target,
     split_service, without_password,
 };
-use crate::cli::{ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions};
+use crate::cli::{
+    ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions, Switch,
+};
 use crate::limits::SERVICES_MAX;
+use crate::linux::privileges::User;
 use crate::proto::proxy_header::Version;
 use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
 
@@ -352,6 +355,10 @@ pub struct Settings {
     pub ready_fd: Option<RawFd>,
     /// Whether bytes may be spliced; else they are copied.
     pub splice: bool,
+    /// Whom to become once everything is bound.
+    pub user: Option<User>,
+    /// Whether to enter a sandbox then, as far as the kernel has one.
+    pub sandbox: bool,
 }
 
 impl Settings {
@@ -373,6 +380,8 @@ impl Settings {
             print_address: common.print_address,
             ready_fd: common.ready_fd,
             splice: !common.no_splice,
+            user: common.user.clone(),
+            sandbox: common.sandbox != Some(Switch::Off),
         }
     }
 }

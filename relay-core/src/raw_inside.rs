@@ -14,6 +14,7 @@ use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
+use crate::linux::sandbox::Needs;
 use crate::plan::InsidePlan;
 use crate::proto::proxy_header::{Version, header};
 use crate::report::{self, Exit, Report, Throttle};
@@ -346,6 +347,12 @@ impl Tool for RawInside {
 
     fn entries(&mut self) -> &mut Entries<Entry> {
         &mut self.entries
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+            .dialling([&self.link.at], &self.link_manner.via)
+            .dialling([&self.server.at], &self.server_manner.via)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

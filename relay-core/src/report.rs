@@ -103,6 +103,16 @@ impl Report {
         }
     }
 
+    /// Whose voice this is.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// Whether messages go to stderr, and not to syslog.
+    pub fn is_on_stderr(&self) -> bool {
+        self.destination == Destination::Stderr
+    }
+
     /// Whether messages of a verbosity are shown; for callers whose text is costly to make.
     pub fn shows(&self, verbosity: Verbosity) -> bool {
         verbosity <= self.verbosity
@@ -346,6 +356,16 @@ pub fn sanitise(text: &[u8]) -> String {
     clean
 }
 
+/// What a handler of signals says before it ends the process: it takes no lock and no memory, since whoever was interrupted may be
+/// about to. The text is cut to [`LAST_WORDS_BYTES_MAX`].
+pub fn last_words(program: &str, text: fmt::Arguments<'_>) {
+    let mut line = [0; LAST_WORDS_BYTES_MAX];
+    let mut rest = line.as_mut_slice();
+    let _ = writeln!(rest, "{program}: {}: {text}", Severity::Fatal.name());
+    let unused = rest.len();
+    let _ = nix::unistd::write(io::stderr(), &line[..LAST_WORDS_BYTES_MAX - unused]);
+}
+
 /// Prints one line of `--print-address` on stdout.
 ///
 /// # Errors
@@ -460,6 +480,9 @@ fn cut(mut text: String, bytes_max: usize) -> String {
     text.truncate(end.unwrap_or(0));
     text
 }
+
+/// Of what is said from a handler of signals.
+const LAST_WORDS_BYTES_MAX: usize = 256;
 
 /// Of a peer's text in a message, escapes included.
 pub const PEER_TEXT_BYTES_MAX: usize = 200;

@@ -12,6 +12,7 @@ use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{Introduction, Progress as IntroductionProgress};
+use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::RoutePlan;
 use crate::proto::proxy_header::header;
@@ -322,6 +323,11 @@ impl Tool for Route {
 
     fn entries(&mut self) -> &mut Entries<Entry> {
         &mut self.entries
+    }
+
+    fn needs(&self) -> Needs {
+        let targets = self.ways.iter().map(|way| &way.target.at);
+        Needs::default().dialling(targets, &self.manner.via)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

@@ -6,16 +6,17 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::launch::Launch;
 use crate::requirement;
@@ -133,7 +134,10 @@ pub(crate) fn put_in_place(file: &NamedTempFile, place: &Path) {
 }
 
 pub(crate) fn temporary_file() -> NamedTempFile {
-    NamedTempFile::new().expect("a temporary file can be had")
+    // As what it stands for: everybody reads it.
+    let everybody = Permissions::from_mode(0o644);
+    let file = Builder::new().permissions(everybody).tempfile();
+    file.expect("a temporary file can be had")
 }
 
 fn can_be_made() -> bool {

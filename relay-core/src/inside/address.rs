@@ -50,6 +50,10 @@ impl Place {
             .map_or("", |target| target.word.as_str())
     }
 
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter()
+    }
+
     pub(super) fn first(&self) -> Option<&Target> {
         self.targets.first()
     }

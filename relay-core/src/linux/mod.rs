@@ -1,5 +1,7 @@
 //! What only Linux has. A port replaces these rooms.
 
+pub mod privileges;
+pub mod sandbox;
 pub mod scheduling;
 pub mod signals;
 pub mod splice;

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
 
 use mio::event::Source as _;
 use mio::net::{TcpListener, UnixListener};
@@ -341,6 +342,14 @@ impl Listener {
                     told: None,
                 })
             }
+        }
+    }
+
+    /// The socket file that was made for it.
+    pub fn socket_file(&self) -> Option<&Path> {
+        match &self.name {
+            Some(UnixName::Path(path)) => Some(path),
+            _ => None,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Resolver {
     answer: Sender<(String, Answer)>,
     waker: Arc<Waker>,
     threads: usize,
+    /// Whether threads may be started: they inherit what their maker is confined to.
+    is_open: bool,
     in_flight: usize,
     asked: u64,
 }
@@ -56,7 +58,7 @@ enum Name {
 }
 
 impl Resolver {
-    /// No thread runs yet; `waker` wakes the loop when there is an answer.
+    /// No thread runs before [`Resolver::open`]; `waker` wakes the loop when there is an answer.
     pub fn new(family: Family, waker: Waker) -> Self {
         let (questions, queue) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
@@ -69,6 +71,7 @@ impl Resolver {
             answer,
             waker: Arc::new(waker),
             threads: 0,
+            is_open: false,
             in_flight: 0,
             asked: 0,
         }
@@ -95,13 +98,9 @@ impl Resolver {
         self.names
             .insert(name.to_owned(), Name::InFlight(vec![asker]));
         self.in_flight += 1;
-        if self.in_flight > self.threads
-            && self.threads < RESOLVERS_MAX
-            && self.start_thread().is_ok()
-        {
-            self.threads += 1;
-        }
-        if self.threads == 0 || self.questions.send(name.to_owned()).is_err() {
+        self.start_threads();
+        let is_stuck = self.is_open && self.threads == 0;
+        if is_stuck || self.questions.send(name.to_owned()).is_err() {
             return Some(
                 self.settle(name, Err("no thread to resolve names".into()), now)
                     .1,
@@ -132,6 +131,22 @@ impl Resolver {
         match before {
             Some(Name::InFlight(askers)) => (askers, answer),
             _ => (Vec::new(), answer),
+        }
+    }
+
+    /// Lets threads be started, for the questions that came already and for those to come.
+    pub fn open(&mut self) {
+        self.is_open = true;
+        self.start_threads();
+    }
+
+    fn start_threads(&mut self) {
+        while self.is_open
+            && self.in_flight > self.threads
+            && self.threads < RESOLVERS_MAX
+            && self.start_thread().is_ok()
+        {
+            self.threads += 1;
         }
     }
 

@@ -108,6 +108,11 @@ impl SocksBind {
         }
     }
 
+    /// Who is asked.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
     /// The next client is wanted.
     pub fn want(&mut self) {
         if matches!(self.stage, Stage::Idle) {

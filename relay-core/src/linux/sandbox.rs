@@ -1,0 +1,60 @@
+//! The sandbox that a process enters once everything is bound, before it reads a byte of anybody: no file beyond what it needs
+//! ([`files`], by Landlock), no system call beyond what a relay makes ([`calls`], by seccomp).
+//!
+//! It is for the day on which a mistake is found in what parses a peer's bytes: whoever makes use of it gets a process that can
+//! open no file of interest, start no program and trace nobody. What it could do, it still can: use the sockets it has, and make new
+//! ones.
+//!
+//! Both belong to a thread and to the threads that it starts. There is only one when the sandbox is entered.
+
+pub mod calls;
+pub mod files;
+
+use std::path::PathBuf;
+
+use crate::address::{Proxy, TargetAt, TargetHost, UnixName};
+
+/// What a process opens while it runs, and what it has to hide. What it has open already stays open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Names are resolved: the C library reads its configuration anew, and loads modules.
+    pub names: bool,
+    /// Sockets of other processes in the abstract namespace are dialled.
+    pub abstract_sockets: bool,
+    /// Messages go to syslog, which tells the time of the place.
+    pub syslog: bool,
+    /// There is a password or a key in its memory.
+    pub secrets: bool,
+    /// Files that are read again.
+    pub files: Vec<PathBuf>,
+    /// Socket files that are removed, and perhaps made anew.
+    pub sockets: Vec<PathBuf>,
+}
+
+impl Needs {
+    /// And what dialling these takes, through these proxies.
+    pub fn dialling<'t>(
+        mut self,
+        targets: impl IntoIterator<Item = &'t TargetAt>,
+        via: &[Proxy],
+    ) -> Self {
+        let is_name = |host: &TargetHost| matches!(host, TargetHost::Name(_));
+        for target in targets {
+            self.names |= matches!(target, TargetAt::Tcp { host, .. } if is_name(host));
+            self.abstract_sockets |= matches!(target, TargetAt::Unix(UnixName::Abstract(_)));
+        }
+        self.names |= via.iter().any(|proxy| is_name(&proxy.host));
+        self.secrets |= via.iter().any(|proxy| proxy.password.is_some());
+        self
+    }
+}
+
+/// Enters the sandbox, as far as the kernel has one; says what it is made of.
+///
+/// # Errors
+/// What could not be done, though the kernel knows how.
+pub fn enter(needs: &Needs, program: &'static str, speaks: bool) -> Result<String, String> {
+    let files = files::confine(needs)?;
+    let calls = calls::confine(program, speaks)?;
+    Ok(format!("sandbox: {files}, {calls}"))
+}

@@ -1,0 +1,338 @@
+//! Which system calls may be made (seccomp(2)).
+//!
+//! The list is in groups, each with its reason; a call that is new to the relay, or to the C library below it, goes where its reason
+//! is. A call outside the list ends the process with a line that names it; without one where the C library has blocked all signals, as
+//! it does while it makes a process.
+#![allow(
+    unsafe_code,
+    reason = "a handler of signals is set, and reads what the kernel tells it"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
+};
+
+use crate::report::{Exit, last_words};
+
+/// Lets this thread make the calls of the list and no others; says how far the kernel sees to that. Whoever steps outside ends, with
+/// a line from `program` if it `speaks`.
+pub fn confine(program: &'static str, speaks: bool) -> Result<&'static str, String> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
+        return Ok("all system calls: no filter is known for this processor");
+    };
+    let unable = |error: &dyn std::fmt::Display| format!("unable to confine system calls: {error}");
+    let programs = programs(arch).map_err(|error| unable(&error))?;
+    let _ = SPEAKER.set(speaks.then_some(program));
+    let handler = SigAction::new(
+        SigHandler::SigAction(outside),
+        SaFlags::SA_SIGINFO,
+        SigSet::all(),
+    );
+    // SAFETY: the handler calls only what signal-safety(7) lists, and never returns.
+    unsafe { sigaction(Signal::SIGSYS, &handler) }.map_err(|error| unable(&error))?;
+    for program in &programs {
+        match apply_filter(program) {
+            Ok(()) => {}
+            Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)
+                ) =>
+            {
+                return Ok("all system calls: the kernel has no seccomp filters");
+            }
+            Err(error) => return Err(unable(&error)),
+        }
+    }
+    Ok("system calls by seccomp")
+}
+
+/// Two filters, of whose answers the kernel takes the stricter one.
+fn programs(arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    let allowed = SeccompFilter::new(allowed()?, SeccompAction::Trap, SeccompAction::Allow, arch)?;
+    // What clone3 is asked for is in memory, where no filter sees it. Without it the C libraries fall back to clone.
+    let absent = SeccompFilter::new(
+        BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+        arch,
+    )?;
+    // The list comes last: it has no call to set another filter.
+    Ok([absent.try_into()?, allowed.try_into()?])
+}
+
+fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS
+        .iter()
+        .flat_map(|(_, calls)| calls.iter())
+        .map(|call| (*call, Vec::new()))
+        .collect();
+    let families = [
+        libc::AF_UNIX,
+        libc::AF_INET,
+        libc::AF_INET6,
+        // By which getaddrinfo(3) asks for the addresses of this host.
+        libc::AF_NETLINK,
+    ];
+    rules.insert(libc::SYS_socket, one_of(0, families.map(|it| it as u64))?);
+    let requests = [
+        libc::FIONREAD,
+        libc::FIONBIO,
+        libc::FIOCLEX,
+        // Whether it is a terminal.
+        libc::TCGETS,
+        TCGETS2,
+    ];
+    // The C libraries do not agree on the type of a request, of which 32 bits count.
+    #[allow(clippy::unnecessary_cast, reason = "with one of them it is u64")]
+    let requests = requests.map(|request| request as u64);
+    rules.insert(libc::SYS_ioctl, one_of(1, requests)?);
+    let of_a_thread = [libc::PR_SET_NAME, PR_SET_VMA];
+    rules.insert(libc::SYS_prctl, one_of(0, of_a_thread.map(|it| it as u64))?);
+    // A thread of this process, not another process.
+    let thread = SeccompCmpOp::MaskedEq(libc::CLONE_THREAD as u64);
+    rules.insert(
+        libc::SYS_clone,
+        vec![rule(
+            0,
+            SeccompCmpArgLen::Dword,
+            thread,
+            libc::CLONE_THREAD as u64,
+        )?],
+    );
+    // How abort(3) ends this process, and no other.
+    let own = [u64::from(std::process::id())];
+    rules.insert(libc::SYS_tgkill, one_of(0, own)?);
+    Ok(rules)
+}
+
+/// One of the values in this argument, an int.
+fn one_of<const N: usize>(
+    argument: u8,
+    values: [u64; N],
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    values
+        .into_iter()
+        .map(|value| {
+            rule(
+                argument,
+                SeccompCmpArgLen::Dword,
+                SeccompCmpOp::Eq,
+                value & u64::from(u32::MAX),
+            )
+        })
+        .collect()
+}
+
+fn rule(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![SeccompCondition::new(
+        argument, length, operator, value,
+    )?])
+}
+
+/// Who tells of a call outside the list; nobody, where descriptor 2 is a client's.
+static SPEAKER: OnceLock<Option<&'static str>> = OnceLock::new();
+
+/// A call outside the list was made: says which, and ends the process.
+extern "C" fn outside(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the kernel passes a siginfo_t, which for SIGSYS begins with these fields (sigaction(2)).
+    let number = unsafe { (*info.cast::<CallInfo>()).call };
+    if let Some(Some(program)) = SPEAKER.get() {
+        let known = usize::try_from(number).ok().and_then(syscalls::Sysno::new);
+        let name = known.map_or("unknown", |known| known.name());
+        last_words(
+            program,
+            format_args!("system call {number} ({name}) is outside the sandbox"),
+        );
+    }
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(Exit::Temporary as libc::c_int) }
+}
+
+/// The beginning of siginfo_t, for SIGSYS.
+#[repr(C)]
+struct CallInfo {
+    signal: libc::c_int,
+    error: libc::c_int,
+    code: libc::c_int,
+    address: *const libc::c_void,
+    call: libc::c_int,
+    arch: libc::c_uint,
+}
+
+/// How newer C libraries ask whether something is a terminal.
+const TCGETS2: libc::Ioctl = 0x802c_542a_u32 as libc::Ioctl;
+/// How newer C libraries name memory that they map.
+const PR_SET_VMA: libc::c_int = 0x5356_4d41;
+
+/// Calls that are made with any arguments, and what for.
+const ALWAYS: &[(&str, &[i64])] = &[
+    (
+        "bytes",
+        &[
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_readv,
+            libc::SYS_writev,
+            libc::SYS_splice,
+            libc::SYS_pipe2,
+        ],
+    ),
+    (
+        "sockets",
+        &[
+            libc::SYS_accept4,
+            libc::SYS_bind,
+            libc::SYS_connect,
+            libc::SYS_getpeername,
+            libc::SYS_getsockname,
+            libc::SYS_getsockopt,
+            libc::SYS_listen,
+            libc::SYS_recvfrom,
+            libc::SYS_recvmsg,
+            libc::SYS_sendmsg,
+            libc::SYS_sendto,
+            libc::SYS_setsockopt,
+            libc::SYS_shutdown,
+        ],
+    ),
+    (
+        "waiting",
+        &[
+            libc::SYS_epoll_ctl,
+            libc::SYS_epoll_pwait,
+            libc::SYS_epoll_pwait2,
+            libc::SYS_ppoll,
+            libc::SYS_restart_syscall,
+            libc::SYS_clock_nanosleep,
+            libc::SYS_nanosleep,
+        ],
+    ),
+    (
+        "clocks, where the kernel does not let them be read without a call; timers",
+        &[
+            libc::SYS_clock_gettime,
+            libc::SYS_gettimeofday,
+            libc::SYS_timerfd_create,
+            libc::SYS_timerfd_gettime,
+            libc::SYS_timerfd_settime,
+        ],
+    ),
+    (
+        "descriptors",
+        &[
+            libc::SYS_close,
+            libc::SYS_dup,
+            libc::SYS_dup3,
+            libc::SYS_eventfd2,
+            libc::SYS_fcntl,
+        ],
+    ),
+    (
+        "files, as far as Landlock lets them be opened: of keys, of names, sockets to remove",
+        &[
+            libc::SYS_faccessat,
+            libc::SYS_faccessat2,
+            libc::SYS_fstat,
+            libc::SYS_lseek,
+            libc::SYS_newfstatat,
+            libc::SYS_openat,
+            libc::SYS_pread64,
+            libc::SYS_readlinkat,
+            libc::SYS_statx,
+            libc::SYS_unlinkat,
+        ],
+    ),
+    (
+        "memory",
+        &[
+            libc::SYS_brk,
+            libc::SYS_madvise,
+            libc::SYS_mmap,
+            libc::SYS_mprotect,
+            libc::SYS_mremap,
+            libc::SYS_munmap,
+        ],
+    ),
+    (
+        "threads that resolve names, which are started when there is a name",
+        &[
+            libc::SYS_clone3,
+            libc::SYS_exit,
+            libc::SYS_futex,
+            libc::SYS_gettid,
+            libc::SYS_membarrier,
+            libc::SYS_rseq,
+            libc::SYS_sched_getaffinity,
+            libc::SYS_sched_yield,
+            libc::SYS_set_robust_list,
+            libc::SYS_set_tid_address,
+        ],
+    ),
+    (
+        "resolving names, beside what is above",
+        &[
+            libc::SYS_recvmmsg,
+            libc::SYS_sendmmsg,
+            libc::SYS_sysinfo,
+            libc::SYS_uname,
+        ],
+    ),
+    (
+        "short slices of the processor",
+        &[
+            libc::SYS_getpriority,
+            libc::SYS_sched_getscheduler,
+            libc::SYS_sched_setattr,
+        ],
+    ),
+    (
+        "who this is, how much it may use, and randomness",
+        &[
+            libc::SYS_getegid,
+            libc::SYS_geteuid,
+            libc::SYS_getgid,
+            libc::SYS_getpid,
+            libc::SYS_getrandom,
+            libc::SYS_getuid,
+            libc::SYS_prlimit64,
+        ],
+    ),
+    (
+        "signals, and the end",
+        &[
+            libc::SYS_exit_group,
+            libc::SYS_rt_sigaction,
+            libc::SYS_rt_sigprocmask,
+            libc::SYS_rt_sigreturn,
+            libc::SYS_sigaltstack,
+        ],
+    ),
+    #[cfg(target_arch = "x86_64")]
+    (
+        "older forms of the above, which this processor still has",
+        &[
+            libc::SYS_access,
+            libc::SYS_dup2,
+            libc::SYS_epoll_wait,
+            libc::SYS_getrlimit,
+            libc::SYS_lstat,
+            libc::SYS_open,
+            libc::SYS_poll,
+            libc::SYS_readlink,
+            libc::SYS_stat,
+            libc::SYS_time,
+            libc::SYS_unlink,
+        ],
+    ),
+];

@@ -1,0 +1,234 @@
+//! What cannot be done in the sandbox, and what can: each try is a process of its own, this program again, which enters it first.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so and fails"
+)]
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread;
+
+use relay_core::linux::sandbox::{self, Needs};
+
+/// What a process tries to do in a sandbox.
+struct Try {
+    name: &'static str,
+    needs: fn() -> Needs,
+    act: fn() -> io::Result<()>,
+}
+
+const TRIES: &[Try] = &[
+    Try {
+        name: "read",
+        needs: Needs::default,
+        act: || fs::read("/etc/passwd").map(drop),
+    },
+    Try {
+        name: "write",
+        needs: Needs::default,
+        act: || fs::write(scratch().join("new"), "text"),
+    },
+    Try {
+        name: "list",
+        needs: Needs::default,
+        act: || fs::read_dir("/").map(drop),
+    },
+    Try {
+        name: "remove",
+        needs: Needs::default,
+        act: || fs::remove_file(scratch().join("old")),
+    },
+    Try {
+        name: "read a needed file",
+        needs: || Needs {
+            files: vec![scratch().join("old")],
+            ..Needs::default()
+        },
+        act: || fs::read(scratch().join("old")).map(drop),
+    },
+    Try {
+        name: "write a needed file",
+        needs: || Needs {
+            files: vec![scratch().join("old")],
+            ..Needs::default()
+        },
+        act: || fs::write(scratch().join("old"), "text"),
+    },
+    Try {
+        name: "remove a socket and make it anew",
+        needs: || Needs {
+            sockets: vec![scratch().join("old")],
+            ..Needs::default()
+        },
+        act: || {
+            fs::remove_file(scratch().join("old"))?;
+            UnixListener::bind(scratch().join("old")).map(drop)
+        },
+    },
+    Try {
+        name: "resolve a name in a thread",
+        needs: || Needs {
+            names: true,
+            ..Needs::default()
+        },
+        act: || {
+            let found =
+                thread::spawn(|| ("localhost", 80).to_socket_addrs().map(|mut it| it.next()));
+            match found.join().expect("it does not panic")? {
+                Some(_) => Ok(()),
+                None => Err(io::Error::other("no address")),
+            }
+        },
+    },
+    Try {
+        name: "listen and dial",
+        needs: Needs::default,
+        act: || {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            TcpStream::connect(listener.local_addr()?)?;
+            listener.accept().map(drop)
+        },
+    },
+    Try {
+        name: "start a program",
+        needs: Needs::default,
+        act: || Command::new("/bin/true").status().map(drop),
+    },
+    Try {
+        name: "become another program",
+        needs: Needs::default,
+        act: || {
+            use std::os::unix::process::CommandExt as _;
+            Err(Command::new("/bin/true").exec())
+        },
+    },
+    Try {
+        name: "change the root",
+        needs: Needs::default,
+        act: || nix::unistd::chroot("/").map_err(io::Error::from),
+    },
+    Try {
+        name: "make a raw socket",
+        needs: Needs::default,
+        act: || {
+            use socket2::{Domain, Socket, Type};
+            Socket::new(Domain::PACKET, Type::RAW, None).map(drop)
+        },
+    },
+];
+
+#[test]
+fn no_file_can_be_opened_but_what_is_needed() {
+    for name in ["read", "write", "list", "remove", "write a needed file"] {
+        let outcome = attempt(name);
+        assert_eq!(
+            outcome.said(),
+            "failed: Permission denied (os error 13)",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_needed_works() {
+    for name in [
+        "read a needed file",
+        "remove a socket and make it anew",
+        "resolve a name in a thread",
+        "listen and dial",
+    ] {
+        assert_eq!(attempt(name).said(), "done", "{name}");
+    }
+}
+
+#[test]
+fn a_system_call_outside_ends_the_process_with_a_line_that_names_it() {
+    for (name, call) in [
+        ("become another program", "execve"),
+        ("change the root", "chroot"),
+        ("make a raw socket", "socket"),
+    ] {
+        let outcome = attempt(name);
+        let expected = format!("({call}) is outside the sandbox");
+        assert!(
+            outcome.stderr.contains(&expected),
+            "{name}: {}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.code, Some(111), "{name}");
+    }
+}
+
+// The C library blocks all signals while it makes a process: there the kernel ends this one, by SIGSYS and without a line.
+#[test]
+fn no_program_can_be_started() {
+    let outcome = attempt("start a program");
+    assert_eq!(outcome.signal, Some(SIGSYS), "{}", outcome.stderr);
+}
+
+/// Not a test of its own: what the others start.
+#[test]
+fn try_it() {
+    let Ok(name) = env::var(TRY) else {
+        return;
+    };
+    let tried = TRIES.iter().find(|tried| tried.name == name).unwrap();
+    match sandbox::enter(&(tried.needs)(), "try", true) {
+        Ok(made_of) if made_of.contains("files by landlock, system calls by seccomp") => {}
+        Ok(made_of) => eprintln!("{SAID}partial: {made_of}"),
+        Err(fault) => panic!("{fault}"),
+    }
+    match (tried.act)() {
+        Ok(()) => eprintln!("{SAID}done"),
+        Err(error) => eprintln!("{SAID}failed: {error}"),
+    }
+    // The harness would do more than a sandboxed relay may.
+    std::process::exit(0);
+}
+
+struct Outcome {
+    code: Option<i32>,
+    signal: Option<i32>,
+    stderr: String,
+}
+
+impl Outcome {
+    fn said(&self) -> &str {
+        let line = self.stderr.lines().find_map(|line| line.split(SAID).nth(1));
+        line.unwrap_or_else(|| panic!("it said nothing: {}", self.stderr))
+    }
+}
+
+fn attempt(name: &str) -> Outcome {
+    let scratch = tempfile::tempdir().unwrap();
+    File::create(scratch.path().join("old")).unwrap();
+    let Output { status, stderr, .. } = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "try_it", "--nocapture", "--test-threads=1"])
+        .env(TRY, name)
+        .env(SCRATCH, scratch.path())
+        .output()
+        .unwrap();
+    Outcome {
+        code: status.code(),
+        signal: status.signal(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+fn scratch() -> PathBuf {
+    Path::new(&env::var_os(SCRATCH).unwrap()).to_owned()
+}
+
+const TRY: &str = "SANDBOX_TRY";
+const SCRATCH: &str = "SANDBOX_SCRATCH";
+const SIGSYS: i32 = libc::SIGSYS;
+const SAID: &str = "the try: ";

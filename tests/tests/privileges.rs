@@ -1,0 +1,202 @@
+//! What a program of ours gives up once everything is bound: its user, and all but what it needs of the system.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a test that cannot go on says so and fails"
+)]
+
+use std::fs;
+use std::os::unix::fs::chown;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, geteuid};
+use relay_tests::data::assert_same;
+use relay_tests::network::Hosts;
+use relay_tests::requirement;
+use relay_tests::scratch::Scratch;
+use relay_tests::{Launch, Server, Service, network_tests, node};
+
+network_tests! {
+    every_thread_has_given_everything_up
+}
+
+// The name makes it start a thread that resolves it.
+fn every_thread_has_given_everything_up() {
+    if !is_root() {
+        return;
+    }
+    let _hosts = Hosts::new("127.0.0.3 srv\n");
+    let _service = Service::greeting_on(Server::on("127.0.0.3:80"), "hello");
+    let route = node!("tcpfwd --user 65533:65534 127.0.0.1:0 srv:80");
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+    let threads = threads(route.pid());
+    assert!(threads.len() > 1, "{threads:?}");
+    for status in threads {
+        let expected = [
+            ("Uid", "65533 65533 65533 65533"),
+            ("Gid", "65534 65534 65534 65534"),
+            ("Groups", ""),
+            ("CapInh", NONE),
+            ("CapPrm", NONE),
+            ("CapEff", NONE),
+            ("CapBnd", NONE),
+            ("CapAmb", NONE),
+            ("NoNewPrivs", "1"),
+            ("Seccomp", "2"),
+        ];
+        for (field, value) in expected {
+            assert_eq!(self::field(&status, field), value, "{field}");
+        }
+    }
+}
+
+#[test]
+fn a_user_without_a_group_has_its_own_groups() {
+    if !is_root() {
+        return;
+    }
+    let service = Service::greeting("hello");
+    let route = node!("tcpfwd --user nobody 127.0.0.1:0 {service}");
+    assert_same(&route.dial().receive_to_eof(), b"hello");
+    let ids = Launch::new("id -u nobody").run();
+    let uid = String::from_utf8_lossy(&ids.stdout).trim().to_owned();
+    let status = status(route.pid());
+    assert_eq!(field(&status, "Uid"), [uid.as_str(); 4].join(" "));
+    assert_eq!(field(&status, "CapBnd"), NONE);
+}
+
+#[test]
+fn a_process_that_changed_its_user_leaves_no_core_and_cannot_be_looked_into() {
+    if !is_root() {
+        return;
+    }
+    let route = node!("tcpfwd --user 65534:65534 127.0.0.1:0 127.0.0.1:9");
+    let limits = proc(route.pid(), "limits");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.expect("it is there").split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"]);
+    // What is not dumpable belongs to root (proc(5)), whoever runs it.
+    use std::os::unix::fs::MetadataExt as _;
+    let environ = fs::metadata(format!("/proc/{}/environ", route.pid())).expect("it runs");
+    assert_eq!(environ.uid(), 0);
+}
+
+#[test]
+fn a_step_that_fails_ends_the_process() {
+    if !is_root() {
+        return;
+    }
+    for (without, step) in [
+        ("setuid", "unable to set its user"),
+        ("setgid", "unable to set its groups"),
+        ("setpcap", "unable to bound capabilities"),
+    ] {
+        let line = format!(
+            "setpriv --bounding-set=-{without} tcpfwd --user 65534:65534 127.0.0.1:0 127.0.0.1:9"
+        );
+        let outcome = Launch::new(&line).run();
+        assert_eq!(outcome.code, 111, "{without}: {}", outcome.stderr);
+        let expected = format!("fatal: unable to become 65534:65534: {step}");
+        assert!(
+            outcome.stderr.contains(&expected),
+            "{without}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn a_socket_file_is_removed_in_the_end_where_the_user_may_do_that() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    chown(scratch.path(), Some(65534), Some(65534)).expect("root may");
+    let socket = scratch.file("socket");
+    let mut route = node!(
+        "tcpfwd --user 65534:65534 unix:{} 127.0.0.1:9",
+        socket.display()
+    );
+    assert!(socket.exists());
+    route.signal(Signal::SIGTERM);
+    assert_eq!(route.exit_code(), 0);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_sandbox_is_on_unless_it_is_off() {
+    for (option, filters) in [
+        ("", "2"),
+        ("--sandbox", "2"),
+        ("--sandbox=on", "2"),
+        ("--sandbox=off", "0"),
+    ] {
+        for node in [
+            node!("tcpfwd {option} 127.0.0.1:0 127.0.0.1:9"),
+            node!("listen-listen {option} 127.0.0.1:0 127.0.0.1:0"),
+        ] {
+            assert_eq!(field(&status(node.pid()), "Seccomp"), filters, "{option}");
+        }
+    }
+}
+
+#[test]
+fn what_the_sandbox_is_made_of_is_told() {
+    let route = node!("tcpfwd -v 127.0.0.1:0 127.0.0.1:9");
+    route.stderr.wait_for("info: sandbox: ");
+}
+
+#[test]
+fn sockets_of_the_abstract_namespace_are_dialled_where_they_are_named() {
+    let service = format!("unix:@a-test-{}", std::process::id());
+    let greeting = Service::greeting("hello");
+    let mut inner = node!("tcpfwd --once {service} {greeting}");
+    let route = node!("tcpfwd 127.0.0.1:0 {service}");
+    let client = route.dial();
+    client.shutdown_write();
+    assert_same(&client.receive_to_eof(), b"hello");
+    assert_eq!(inner.exit_code(), 0);
+}
+
+/// Root of the machine, and not of a namespace that knows no other users.
+fn is_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_root = geteuid().is_root() && map.split_whitespace().nth(2) == Some(ALL_USERS);
+    if !is_root {
+        requirement::skip("only root can become somebody else");
+    }
+    is_root
+}
+
+fn threads(pid: Pid) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    tasks
+        .map(|task| {
+            let path = task.expect("it can be listed").path().join("status");
+            fs::read_to_string(path).expect("its threads live as long as it does")
+        })
+        .collect()
+}
+
+fn status(pid: Pid) -> String {
+    proc(pid, "status")
+}
+
+fn proc(pid: Pid, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("it runs")
+}
+
+fn field(status: &str, name: &str) -> String {
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let words = value
+        .unwrap_or_else(|| panic!("no {name}"))
+        .split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
+}
+
+const ALL_USERS: &str = "4294967295";
+const NONE: &str = "0000000000000000";
