@@ -33,6 +33,7 @@ pub mod farewell;
 pub mod ids;
 pub mod inside;
 pub mod introduction;
+pub mod keyed;
 pub mod limits;
 pub mod link;
 pub mod link_end;

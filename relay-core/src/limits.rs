@@ -40,8 +40,8 @@ pub const KEPT_BYTES_MAX: usize = 16 * 1024;
 pub const OPENED_DELAY: Duration = Duration::from_millis(5);
 /// Bytes read from a link at once, and so the most that is kept of it while the far end is blocked.
 pub const LINK_READ_BYTES: usize = 16 * 1024;
-/// Bytes copied at once where nothing is framed.
-pub const COPY_BYTES: usize = 64 * 1024;
+/// Bytes copied at once where nothing is framed; with a frame's header they fill whole records of a keyed link.
+pub const COPY_BYTES: usize = TLS_BATCH_BYTES - FRAME_HEADER_BYTES;
 /// A read of at least this many bytes says that the direction carries bulk, and the next one is spliced.
 pub const BULK_BYTES_MIN: usize = 16 * 1024;
 /// A splice of fewer bytes than this says that the direction no longer carries bulk.
@@ -135,6 +135,17 @@ pub const STRANGERS_OF_NODES_MAX: usize = 1024;
 pub const PASS_OVER_MIN: Duration = Duration::from_secs(1);
 /// See [`PASS_OVER_MIN`].
 pub const PASS_OVER_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of a key at least.
+pub const KEY_BYTES_MIN: usize = 32;
+/// Keys in a key file.
+pub const KEYS_MAX: usize = 2;
+/// Bytes of a key file.
+pub const KEY_FILE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that a keyed link encrypts or decrypts at once: four full records.
+pub const TLS_BATCH_BYTES: usize = 64 * 1024;
+/// Reads of a keyed link that may bring records and no bytes, one after the other.
+pub const TLS_FRUITLESS_READS_MAX: usize = 64;
 
 /// Descriptors that are neither sessions nor links: standard ones, epoll, signals, listeners, some pipes, the resolver's sockets.
 pub const DESCRIPTORS_SPARE: usize = 64;

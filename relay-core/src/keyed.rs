@@ -1,0 +1,197 @@
+//! Links that prove a shared key: TLS 1.3 by rustls, with nothing to configure but one secret.
+//!
+//! Both nodes derive from the secret an Ed25519 key for each role. Each presents its own as a raw public key (RFC 7250), and takes
+//! no other than the other role's. There are no tickets and nothing is resumed, since that would skip the check; there is no name,
+//! no date and no certificate that could be wrong.
+//!
+//! Whoever changes the secret puts two into the file: both are taken, the first one is used. What a link has proved stays with it
+//! ([`Proof`]), so that a node can part from links whose secret is gone from the file.
+
+mod channel;
+mod file;
+mod identity;
+mod verifier;
+
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::prctl::set_dumpable;
+use rustls::client::Resumption;
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, UnbufferedClientConnection};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::server::{
+    AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage, UnbufferedServerConnection,
+};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ServerConfig};
+
+use self::identity::{Identity, identity};
+use self::verifier::OnlyThese;
+
+pub use channel::{Channel, Fault, Wire, link_fault};
+pub use file::{KeyError, KeyFile};
+pub use identity::{Proof, Role};
+
+/// What is spoken inside the channel: a node that frames its links does not understand one that does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// Frames.
+    Frames,
+    /// The bytes of one session (`--raw`).
+    Raw,
+}
+
+/// The keys of a node.
+pub struct Keys {
+    role: Role,
+    inner: Inner,
+    file: KeyFile,
+    config: Config,
+    /// What the other node may prove, in the order of the file.
+    accepted: Vec<Proof>,
+}
+
+enum Config {
+    Outside(Arc<ServerConfig>),
+    Inside(Arc<ClientConfig>),
+}
+
+impl Keys {
+    /// Derives the keys of a node from what was read. From now on the kernel writes no core of this process.
+    pub fn new(role: Role, inner: Inner, file: KeyFile) -> Result<Self, KeyError> {
+        let _ = set_dumpable(false);
+        let (config, accepted) = derive(role, inner, &file)
+            .map_err(|error| KeyError::underivable(file.path(), error.to_string()))?;
+        Ok(Self {
+            role,
+            inner,
+            file: file.without_secrets(),
+            config,
+            accepted,
+        })
+    }
+
+    /// The file as it is now. On failure the keys stay as they are.
+    pub fn read_again(&mut self) -> Result<(), KeyError> {
+        *self = Self::new(self.role, self.inner, KeyFile::read(self.file.path())?)?;
+        Ok(())
+    }
+
+    /// Where they came from.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Whether a link that proved this is still welcome.
+    pub fn accepts(&self, proof: Option<Proof>) -> bool {
+        proof.is_some_and(|proof| self.accepted.contains(&proof))
+    }
+
+    /// A channel for one link. The inside node is the TLS client, whoever dialled.
+    pub fn channel(&self) -> io::Result<Channel> {
+        let channel = match &self.config {
+            Config::Outside(config) => {
+                UnbufferedServerConnection::new(config.clone()).map(Channel::server)
+            }
+            Config::Inside(config) => {
+                // It is neither sent nor looked at.
+                let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+                UnbufferedClientConnection::new(config.clone(), name).map(Channel::client)
+            }
+        };
+        channel.map_err(io::Error::other)
+    }
+}
+
+/// Says where the keys came from, and nothing of them.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("role", &self.role)
+            .field("path", &self.file.path())
+            .finish_non_exhaustive()
+    }
+}
+
+fn derive(role: Role, inner: Inner, file: &KeyFile) -> Result<(Config, Vec<Proof>), rustls::Error> {
+    let mut own = Vec::new();
+    let mut others = Vec::new();
+    for secret in file.secrets() {
+        own.push(identity(role, secret)?);
+        others.push(identity(role.other(), secret)?);
+    }
+    let Some(Identity { certified, .. }) = own.into_iter().next() else {
+        return Err(rustls::Error::General("no key".to_owned()));
+    };
+    let accepted: Vec<Proof> = others.iter().map(|other| other.proof).collect();
+    let verifier = Arc::new(OnlyThese::new(accepted.clone()));
+    let provider = Arc::new(provider());
+    let config = match role {
+        Role::Outside => {
+            let mut config = ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[&TLS13])?
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified)));
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            // Who cannot do AES in hardware decides; the inside node says by its order that it can.
+            config.ignore_client_order = !has_fast_aes();
+            config.alpn_protocols = vec![inner.protocol().to_vec()];
+            Config::Outside(Arc::new(config))
+        }
+        Role::Inside => {
+            let mut config = ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[&TLS13])?
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+                .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
+                    certified,
+                )));
+            config.resumption = Resumption::disabled();
+            config.enable_sni = false;
+            config.alpn_protocols = vec![inner.protocol().to_vec()];
+            Config::Inside(Arc::new(config))
+        }
+    };
+    Ok((config, accepted))
+}
+
+impl Inner {
+    /// The name in ALPN (RFC 7301).
+    fn protocol(self) -> &'static [u8] {
+        match self {
+            Self::Frames => b"relay-link/1",
+            Self::Raw => b"relay-raw/1",
+        }
+    }
+}
+
+/// One way of key exchange, which outlives the quantum computer that somebody may one day hold against what they recorded; one way
+/// of signing; and two ciphers, the faster one first.
+fn provider() -> CryptoProvider {
+    use aws_lc_rs::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
+    let mut cipher_suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256];
+    if !has_fast_aes() {
+        cipher_suites.reverse();
+    }
+    CryptoProvider {
+        cipher_suites,
+        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+/// The processor has instructions for AES and for GCM.
+fn has_fast_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("aes") && is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}

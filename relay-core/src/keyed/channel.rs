@@ -1,0 +1,672 @@
+//! The channel between an end's socket and its bytes: records in and out, and what does not fit kept.
+//!
+//! The contract: [`Channel::recv`], [`Channel::send`] and [`Channel::flush`] are as those of a non-blocking socket, on a [`Wire`]
+//! that is one. The handshake is made by `recv`; until it is done, `send` takes nothing. What `send` took and the wire did not is
+//! kept, and `send` takes nothing more until it is gone. What `recv` decrypted and the caller had no room for is kept, and comes
+//! first. So a channel holds at most one batch of records each way; an idle one holds none, since the buffers that are worked in
+//! belong to the thread.
+//!
+//! An end of file is the peer's close_notify. Without it, the end of the wire is a reset: somebody cut the connection.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::CertificateDer;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
+};
+use rustls::{AlertDescription, CertificateError, Error};
+
+use super::identity::Proof;
+use crate::limits::{TLS_BATCH_BYTES, TLS_FRUITLESS_READS_MAX};
+
+/// What carries the records.
+pub trait Wire {
+    /// Reads; 0 is the end of file.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of the bytes; with `more`, others follow at once.
+    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
+}
+
+/// See the module.
+pub struct Channel {
+    connection: Connection,
+    stage: Stage,
+    /// The front of a record whose rest has not come.
+    incoming: Vec<u8>,
+    /// Decrypted bytes that the caller had no room for.
+    decrypted: Held,
+    /// Records that the wire did not take.
+    outgoing: Held,
+    /// The peer has said that nothing follows.
+    peer_closed: bool,
+    /// Nothing follows from here either.
+    closed: bool,
+}
+
+enum Connection {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+#[derive(Clone)]
+enum Stage {
+    /// Nothing has come yet.
+    AwaitsFirst,
+    /// The peer has not proved anything yet.
+    Handshaking,
+    Proven(Proof),
+    Failed(Fault),
+}
+
+/// Bytes of which the first have been used.
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// Why there is no channel with this peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The peer has proved another key.
+    WrongKey,
+    /// The peer says so of this side.
+    Refused,
+    /// The peer sends the frames of a link without a key.
+    NoKey,
+    /// The peer sends something else.
+    NotTls,
+    /// One of the two has `--raw`.
+    OtherInner,
+    /// The peer is the same tool.
+    SameRole,
+    /// The peer sends without saying anything.
+    Endless,
+    /// As rustls puts it.
+    Tls(String),
+}
+
+/// The work of one call; lives in the thread.
+struct Bench {
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+    /// The first record of what is sent, where that comes in two parts.
+    first: Box<[u8]>,
+}
+
+thread_local! {
+    static BENCH: RefCell<Bench> = RefCell::new(Bench {
+        input: vec![0; INPUT_BYTES].into(),
+        output: vec![0; OUTPUT_BYTES].into(),
+        first: vec![0; RECORD_PAYLOAD].into(),
+    });
+}
+
+/// What is to be done with what comes up.
+struct Hands<'a> {
+    /// Where decrypted bytes go, and how many have.
+    room: &'a mut [u8],
+    filled: usize,
+    decrypted: &'a mut Held,
+    outgoing: &'a mut Held,
+    output: &'a mut [u8],
+    /// What is sent once sending is possible; how many bytes of records that gave.
+    task: Task<'a>,
+    written: usize,
+}
+
+enum Task<'a> {
+    Nothing,
+    Send(&'a [u8], &'a [u8]),
+    Close,
+}
+
+/// What came up.
+enum Step {
+    /// There may be more.
+    Again,
+    PeerClosed,
+    /// More bytes are needed.
+    Blocked,
+}
+
+impl Channel {
+    /// For a link of the inside node. What is said first waits to be sent.
+    pub fn client(connection: UnbufferedClientConnection) -> Self {
+        Self::new(Connection::Client(connection))
+    }
+
+    /// For a link of the outside node.
+    pub fn server(connection: UnbufferedServerConnection) -> Self {
+        Self::new(Connection::Server(connection))
+    }
+
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            stage: Stage::AwaitsFirst,
+            incoming: Vec::new(),
+            decrypted: Held::default(),
+            outgoing: Held::default(),
+            peer_closed: false,
+            closed: false,
+        }
+    }
+
+    /// What the peer has proved, once it has.
+    pub fn proof(&self) -> Option<Proof> {
+        match self.stage {
+            Stage::Proven(proof) => Some(proof),
+            _ => None,
+        }
+    }
+
+    /// Nothing that was read waits here.
+    pub fn is_quiet(&self) -> bool {
+        self.decrypted.is_empty() && self.incoming.is_empty()
+    }
+
+    /// Everything that was taken is with the wire.
+    pub fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Makes the handshake, and nothing else; fails with `WouldBlock` while it is not done.
+    pub fn prove(&mut self, wire: &mut impl Wire) -> io::Result<()> {
+        if self.proof().is_none() {
+            BENCH.with_borrow_mut(|bench| self.read_records(wire, &mut [], bench))?;
+        }
+        match self.proof() {
+            Some(_) => self.flush(wire),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Reads into `buffer`; 0 is the end of file.
+    pub fn recv(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.decrypted.take(buffer);
+        if count > 0 {
+            return Ok(count);
+        }
+        BENCH.with_borrow_mut(|bench| self.read_records(wire, buffer, bench))
+    }
+
+    fn read_records(
+        &mut self,
+        wire: &mut impl Wire,
+        buffer: &mut [u8],
+        bench: &mut Bench,
+    ) -> io::Result<usize> {
+        let mut fruitless = 0;
+        while fruitless < TLS_FRUITLESS_READS_MAX {
+            if let Stage::Failed(fault) = &self.stage {
+                return Err(fault.clone().into());
+            }
+            if matches!(self.stage, Stage::AwaitsFirst) && self.outgoing.is_empty() {
+                // The client speaks first.
+                self.process(&mut [], &mut [], &mut bench.output, Task::Nothing)?;
+            }
+            // A failure shows in what is read, behind what is still to be read.
+            let _ = self.flush(wire);
+            if self.peer_closed {
+                return Ok(0);
+            }
+            let held = self.incoming.len();
+            let end = read_limit(buffer.len());
+            if held >= end {
+                return Err(self.fail(Fault::Endless));
+            }
+            let count = match wire.read(&mut bench.input[held..end]) {
+                Ok(0) if matches!(self.stage, Stage::Proven(_)) => {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                Ok(0) => return Ok(0),
+                Ok(count) => count,
+                Err(error) => {
+                    if held == 0 {
+                        self.incoming = Vec::new();
+                    }
+                    return Err(error);
+                }
+            };
+            bench.input[..held].copy_from_slice(&self.incoming);
+            if matches!(self.stage, Stage::AwaitsFirst) {
+                self.stage = Stage::Handshaking;
+                if let Some(fault) = stranger(bench.input[0]) {
+                    self.outgoing.extend(&HANDSHAKE_FAILURE);
+                    let error = self.fail(fault);
+                    let _ = self.flush(wire);
+                    return Err(error);
+                }
+            }
+            let input = &mut bench.input[..held + count];
+            let done = self.process(input, buffer, &mut bench.output, Task::Nothing);
+            let (used, filled) = match done {
+                Ok(done) => (done.used, done.filled),
+                Err(error) => {
+                    let _ = self.flush(wire);
+                    return Err(error);
+                }
+            };
+            self.incoming.clear();
+            self.incoming
+                .extend_from_slice(&bench.input[used..held + count]);
+            if filled > 0 || (buffer.is_empty() && self.proof().is_some()) {
+                return Ok(filled);
+            }
+            if used > 0 {
+                fruitless += 1;
+            }
+        }
+        Err(self.fail(Fault::Endless))
+    }
+
+    /// Takes some of `head` and then `body`: all of one batch, or nothing.
+    pub fn send(
+        &mut self,
+        wire: &mut impl Wire,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> io::Result<usize> {
+        self.flush(wire)?;
+        match &self.stage {
+            Stage::Failed(fault) => return Err(fault.clone().into()),
+            Stage::Proven(_) if self.closed => return Err(io::ErrorKind::BrokenPipe.into()),
+            Stage::Proven(_) => {}
+            Stage::AwaitsFirst | Stage::Handshaking => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        let head = &head[..head.len().min(TLS_BATCH_BYTES)];
+        let body = &body[..body.len().min(TLS_BATCH_BYTES - head.len())];
+        BENCH.with_borrow_mut(|bench| {
+            self.write_records(wire, head, body, more, bench)
+                .map(|()| head.len() + body.len())
+        })
+    }
+
+    fn write_records(
+        &mut self,
+        wire: &mut impl Wire,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+        bench: &mut Bench,
+    ) -> io::Result<()> {
+        // The two begin one record together; the rest of the body is not copied for it.
+        let (first, rest) = if head.is_empty() || head.len() >= RECORD_PAYLOAD {
+            (head, body)
+        } else {
+            let (beside, rest) = body.split_at(body.len().min(RECORD_PAYLOAD - head.len()));
+            let first = &mut bench.first[..head.len() + beside.len()];
+            first[..head.len()].copy_from_slice(head);
+            first[head.len()..].copy_from_slice(beside);
+            (&*first, rest)
+        };
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let done = self.process(
+            &mut incoming,
+            &mut [],
+            &mut bench.output,
+            Task::Send(first, rest),
+        );
+        let done = done.inspect(|done| {
+            incoming.drain(..done.used);
+        });
+        self.incoming = incoming;
+        let records = &bench.output[..done?.written];
+        // What rustls had to say by itself comes first.
+        if !self.outgoing.is_empty() {
+            self.outgoing.extend(records);
+            return unblocked(self.flush(wire));
+        }
+        match wire.write(records, more) {
+            Ok(count) => self.outgoing.extend(&records[count..]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.outgoing.extend(records);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sends what was taken; fails with `WouldBlock` while any of it is left.
+    pub fn flush(&mut self, wire: &mut impl Wire) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            let count = wire.write(self.outgoing.rest(), false)?;
+            self.outgoing.advance(count);
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that nothing follows; to be called again while it fails with `WouldBlock`.
+    pub fn close(&mut self, wire: &mut impl Wire) -> io::Result<()> {
+        if matches!(self.stage, Stage::Proven(_)) && !std::mem::replace(&mut self.closed, true) {
+            let mut incoming = std::mem::take(&mut self.incoming);
+            BENCH.with_borrow_mut(|bench| {
+                let done = self.process(&mut incoming, &mut [], &mut bench.output, Task::Close)?;
+                incoming.drain(..done.used);
+                self.outgoing.extend(&bench.output[..done.written]);
+                io::Result::Ok(())
+            })?;
+            self.incoming = incoming;
+        }
+        self.flush(wire)
+    }
+
+    /// Shows the input to rustls until it asks for more, or has done the task.
+    fn process(
+        &mut self,
+        input: &mut [u8],
+        room: &mut [u8],
+        output: &mut [u8],
+        task: Task<'_>,
+    ) -> io::Result<Done> {
+        let mut hands = Hands {
+            room,
+            filled: 0,
+            decrypted: &mut self.decrypted,
+            outgoing: &mut self.outgoing,
+            output,
+            task,
+            written: 0,
+        };
+        let mut used = 0;
+        let result = loop {
+            let (discard, step) = self.connection.step(&mut input[used..], &mut hands);
+            used += discard;
+            match step {
+                Ok(Step::Again) => {}
+                Ok(Step::PeerClosed) => self.peer_closed = true,
+                Ok(Step::Blocked) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if result.is_err() {
+            // The alert that the peer shall read is behind what was already said. Nothing more is shown to rustls.
+            while self.connection.has_more_to_say()
+                && self.connection.step(&mut [], &mut hands).1.is_ok()
+            {}
+        }
+        let done = Done {
+            used,
+            filled: hands.filled,
+            written: hands.written,
+        };
+        if let Err(error) = result {
+            let error = self.fail(fault(error));
+            // What came before it is the caller's.
+            return if done.filled > 0 {
+                Ok(done)
+            } else {
+                Err(error)
+            };
+        }
+        if matches!(self.stage, Stage::AwaitsFirst | Stage::Handshaking)
+            && let Some(proof) = self.connection.proof()
+        {
+            self.stage = Stage::Proven(proof);
+        }
+        Ok(done)
+    }
+
+    fn fail(&mut self, fault: Fault) -> io::Error {
+        self.stage = Stage::Failed(fault.clone());
+        fault.into()
+    }
+}
+
+/// What [`Channel::process`] did.
+struct Done {
+    /// Bytes of the input.
+    used: usize,
+    /// Bytes of the room.
+    filled: usize,
+    /// Bytes of records that the task gave.
+    written: usize,
+}
+
+impl Hands<'_> {
+    fn step<D>(&mut self, status: UnbufferedStatus<'_, '_, D>) -> (usize, Result<Step, Error>) {
+        let mut discard = status.discard;
+        let step = status.state.and_then(|state| match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    discard += record.discard;
+                    self.deliver(record.payload);
+                }
+                Ok(Step::Again)
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                let count = data.encode(self.output).map_err(too_large)?;
+                self.outgoing.extend(&self.output[..count]);
+                Ok(Step::Again)
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                // It is ours to send now, before all else.
+                data.done();
+                Ok(Step::Again)
+            }
+            ConnectionState::WriteTraffic(traffic) => {
+                self.work(traffic)?;
+                Ok(Step::Blocked)
+            }
+            ConnectionState::PeerClosed => Ok(Step::PeerClosed),
+            // Early data is never offered.
+            _ => Ok(Step::Blocked),
+        });
+        (discard, step)
+    }
+
+    fn deliver(&mut self, payload: &[u8]) {
+        let (now, later) = payload.split_at(payload.len().min(self.room.len() - self.filled));
+        self.room[self.filled..self.filled + now.len()].copy_from_slice(now);
+        self.filled += now.len();
+        self.decrypted.extend(later);
+    }
+
+    fn work<D>(&mut self, mut traffic: WriteTraffic<'_, D>) -> Result<(), Error> {
+        match std::mem::replace(&mut self.task, Task::Nothing) {
+            Task::Nothing => {}
+            Task::Send(first, rest) => {
+                for part in [first, rest] {
+                    let room = &mut self.output[self.written..];
+                    self.written += traffic.encrypt(part, room).map_err(exhausted)?;
+                }
+            }
+            Task::Close => {
+                self.written = traffic.queue_close_notify(self.output).map_err(exhausted)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn step(&mut self, input: &mut [u8], hands: &mut Hands<'_>) -> (usize, Result<Step, Error>) {
+        match self {
+            Self::Client(connection) => hands.step(connection.process_tls_records(input)),
+            Self::Server(connection) => hands.step(connection.process_tls_records(input)),
+        }
+    }
+
+    fn has_more_to_say(&self) -> bool {
+        match self {
+            Self::Client(connection) => connection.wants_write(),
+            Self::Server(connection) => connection.wants_write(),
+        }
+    }
+
+    /// What the peer has proved, once the handshake is done.
+    fn proof(&self) -> Option<Proof> {
+        let (handshaking, presented) = match self {
+            Self::Client(connection) => {
+                (connection.is_handshaking(), connection.peer_certificates())
+            }
+            Self::Server(connection) => {
+                (connection.is_handshaking(), connection.peer_certificates())
+            }
+        };
+        let presented: &[CertificateDer<'_>] = presented.filter(|_| !handshaking)?;
+        Proof::of(presented.first()?)
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// So many were used. When none are left, the memory goes too.
+    fn advance(&mut self, count: usize) {
+        self.at += count;
+        if self.at >= self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.rest().len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.rest()[..count]);
+        if count > 0 {
+            self.advance(count);
+        }
+        count
+    }
+}
+
+/// As many bytes of records as hold what the buffer has room for, and at least one whole record.
+fn read_limit(room: usize) -> usize {
+    let records = room.min(TLS_BATCH_BYTES) / RECORD_PAYLOAD;
+    (room.min(TLS_BATCH_BYTES) + records * RECORD_OVERHEAD).max(RECORD_BYTES_MAX)
+}
+
+/// The first byte tells who cannot be meant.
+fn stranger(first: u8) -> Option<Fault> {
+    match first {
+        0x80.. => Some(Fault::NoKey),
+        ALERT | HANDSHAKE => None,
+        _ => Some(Fault::NotTls),
+    }
+}
+
+fn fault(error: Error) -> Fault {
+    use AlertDescription as Alert;
+    match error {
+        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            Fault::WrongKey
+        }
+        Error::AlertReceived(
+            Alert::AccessDenied | Alert::BadCertificate | Alert::CertificateUnknown,
+        ) => Fault::Refused,
+        Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {
+            Fault::OtherInner
+        }
+        Error::InappropriateHandshakeMessage { .. } => Fault::SameRole,
+        error => Fault::Tls(error.to_string()),
+    }
+}
+
+fn too_large(error: EncodeError) -> Error {
+    Error::General(error.to_string())
+}
+
+fn exhausted(error: EncryptError) -> Error {
+    Error::General(error.to_string())
+}
+
+/// What waits is the wire's to take later.
+fn unblocked(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result,
+    }
+}
+
+impl Fault {
+    /// Somebody has to change something before this peer is of use.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::WrongKey | Self::Refused | Self::NoKey | Self::OtherInner | Self::SameRole => {
+                true
+            }
+            Self::NotTls | Self::Endless | Self::Tls(_) => false,
+        }
+    }
+}
+
+/// The fault behind a failed call, if it is one of the channel.
+pub fn link_fault(error: &io::Error) -> Option<&Fault> {
+    error.get_ref()?.downcast_ref()
+}
+
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(io::ErrorKind::InvalidData, fault)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongKey => f.write_str("the other node has another key"),
+            Self::Refused => f.write_str("the other node does not accept this one's key"),
+            Self::NoKey => f.write_str("the other node has no key: --key-file on one side only?"),
+            Self::NotTls => f.write_str("not a link"),
+            Self::OtherInner => f.write_str("--raw on one side only"),
+            Self::SameRole => f.write_str("the peer is the same tool"),
+            Self::Endless => f.write_str("records without end"),
+            Self::Tls(why) => write!(f, "tls: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("proof", &self.proof())
+            .field("incoming", &self.incoming.len())
+            .field("decrypted", &self.decrypted.rest().len())
+            .field("outgoing", &self.outgoing.rest().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Content types (RFC 8446 §5.1).
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+
+/// An alert (RFC 8446 §6) that needs no keys: what a peer that speaks no TLS hears.
+const HANDSHAKE_FAILURE: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 40];
+
+/// RFC 8446 §5.1 and §5.2: plaintext in a record; header, type and tag around it; and what a record may add at most.
+const RECORD_PAYLOAD: usize = 1 << 14;
+const RECORD_OVERHEAD: usize = 5 + 1 + 16;
+const RECORD_BYTES_MAX: usize = 5 + RECORD_PAYLOAD + 256;
+
+const INPUT_BYTES: usize = TLS_BATCH_BYTES + TLS_BATCH_BYTES / RECORD_PAYLOAD * RECORD_OVERHEAD;
+
+/// One more record than the batch fills, since its first one may be short, and room for what rustls says of its own accord.
+const OUTPUT_BYTES: usize = INPUT_BYTES + RECORD_BYTES_MAX;
+
+const _: () = assert!(
+    INPUT_BYTES >= RECORD_BYTES_MAX && TLS_BATCH_BYTES.is_multiple_of(RECORD_PAYLOAD),
+    "a batch is whole records"
+);
