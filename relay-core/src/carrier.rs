@@ -10,6 +10,7 @@ use mio::event::Event;
 
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
+use crate::keyed::{Fault as Unproven, link_fault};
 use crate::link_end::{LinkEnd, News};
 use crate::proto::link::{Event as Frame, Fault};
 use crate::pump::Tackle;
@@ -29,6 +30,10 @@ pub struct Carrier<P> {
 
 /// What a link carries.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the hot stage is not behind a pointer"
+)]
 pub enum Stage<P> {
     /// Nothing: the peer has not introduced itself.
     Greeting,
@@ -100,6 +105,8 @@ pub enum Happening<N> {
     Idle,
     /// The peer broke the protocol.
     Fault(Fault),
+    /// The peer has not proved that it holds the key.
+    Unproven(Unproven),
     /// The link is no more; after [`Stage::Leaving`] there is no reason to give.
     Lost(String),
 }
@@ -168,7 +175,12 @@ impl<P: Pending> Carrier<P> {
             }
             Some(News::Fault(fault)) => Next::Say(Happening::Fault(fault)),
             Some(News::Eof) => Next::Say(Happening::Lost("end of file without BYE".to_owned())),
-            Some(News::Failed(error)) => Next::Say(Happening::Lost(report::reason(&error))),
+            Some(News::Failed(error)) => Next::Say(match link_fault(&error) {
+                Some(fault) if matches!(self.stage, Stage::Greeting) => {
+                    Happening::Unproven(fault.clone())
+                }
+                _ => Happening::Lost(report::reason(&error)),
+            }),
         }
     }
 

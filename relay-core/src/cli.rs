@@ -194,6 +194,10 @@ pub struct LinkOptions {
     /// Use links without framing, as socat does
     #[arg(long)]
     pub raw: bool,
+
+    /// Take for the other node only who holds the key in this file
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// What `listen-listen` adds.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::limits::{BYE_TIMEOUT, ERROR_DROPPED_BYTES_MAX, ERROR_LINGER};
 use crate::link_end::LinkEnd;
 use crate::pump::Tackle;
+use crate::socket::end::is_blocked;
 
 /// A link that carries no more sessions: what waits to be sent is sent, and its end of file is waited for.
 ///
@@ -42,17 +43,18 @@ impl Farewell {
             return true;
         }
         if self.shuts_write && link.is_flushed() {
-            self.shuts_write = false;
-            if link.end.shutdown_write().is_err() {
-                return true;
+            match link.end.shutdown_write() {
+                Ok(()) => self.shuts_write = false,
+                Err(error) if is_blocked(&error) => {}
+                Err(_) => return true,
             }
         }
         loop {
-            match link.end.recv(&mut tackle.buffers.copy) {
+            match link.end.recv_unread(&mut tackle.buffers.copy) {
                 Ok(0) => return true,
                 Ok(count) if count > self.droppable => return true,
                 Ok(count) => self.droppable -= count,
-                Err(error) if crate::socket::end::is_blocked(&error) => {
+                Err(error) if is_blocked(&error) => {
                     return tackle.now >= self.until;
                 }
                 Err(_) => return true,

@@ -20,6 +20,7 @@ use crate::carrier::Stage;
 use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::{node_id, random};
+use crate::keyed::Keys;
 use crate::limits::{LINKS_SPARE, OUTAGE_PERIOD};
 use crate::link::keeper::{Decision, Keeper, Policy};
 use crate::linux::sandbox::Needs;
@@ -58,6 +59,7 @@ struct Inside {
     link_manner: Manner,
     server_manner: Manner,
     heartbeat: Duration,
+    keys: Option<Keys>,
     patience: Patience,
     sessions_max: usize,
     /// Sessions, in whatever stage.
@@ -131,6 +133,7 @@ impl Inside {
                 ..Manner::of(settings, Purpose::Session)
             },
             heartbeat: plan.heartbeat,
+            keys: plan.keys,
             patience: Patience::of(settings),
             sessions_max: context.settings.sessions_max,
             sessions: 0,
@@ -152,6 +155,7 @@ impl Inside {
         if let Some(end) = end {
             let key = inside.entries.next_key();
             let registered = end.and_then(|mut end| {
+                inside.protect(&mut end)?;
                 end.register(&context.registry, key, Slot::LEFT)
                     .map(|()| end)
             });
@@ -206,6 +210,7 @@ impl Tool for Inside {
         let links = self.link.targets().map(|target| &target.at);
         let servers = self.services.iter().flat_map(|service| &service.ports);
         Needs::default()
+            .holding(self.keys.as_ref())
             .dialling(links, &self.link_manner.via)
             .dialling(
                 servers.map(|(target, _)| &target.at),
@@ -273,7 +278,8 @@ impl Tool for Inside {
         self.keeper.poll_timeout(now)
     }
 
-    fn reload(&mut self, _: &mut Context) {
+    fn reload(&mut self, context: &mut Context) {
+        self.read_keys_again(context);
         self.keeper.nudge();
     }
 

@@ -18,7 +18,6 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::sys::prctl::set_dumpable;
 use rustls::client::Resumption;
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -61,9 +60,8 @@ enum Config {
 }
 
 impl Keys {
-    /// Derives the keys of a node from what was read. From now on the kernel writes no core of this process.
+    /// Derives the keys of a node from what was read.
     pub fn new(role: Role, inner: Inner, file: KeyFile) -> Result<Self, KeyError> {
-        let _ = set_dumpable(false);
         let (config, accepted) = derive(role, inner, &file)
             .map_err(|error| KeyError::underivable(file.path(), error.to_string()))?;
         Ok(Self {

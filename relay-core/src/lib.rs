@@ -42,6 +42,7 @@ pub mod listeners;
 pub mod outside;
 pub mod plan;
 pub mod proto;
+pub mod proving;
 pub mod pump;
 pub mod raw_inside;
 pub mod raw_outside;

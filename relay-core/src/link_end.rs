@@ -146,6 +146,7 @@ impl LinkEnd {
         self.unsent.is_empty()
             && matches!(self.leftover, InFlight::Nothing)
             && self.protocol.has_said_all()
+            && self.end.is_flushed()
     }
 
     /// What has passed; silence that the kernel can explain is not told.
@@ -181,6 +182,7 @@ impl LinkEnd {
 
     /// Sends what the socket did not take before, as far as it was announced; fails with `WouldBlock` while any is left.
     fn send_leftovers(&mut self, now: Instant) -> io::Result<()> {
+        self.end.flush()?;
         while !self.unsent.is_empty() {
             let count = self.end.send(&self.unsent, &[], false)?;
             self.unsent.drain(..count);
@@ -248,7 +250,9 @@ impl Source for LinkEnd {
     fn spliceable(&self, buffers: &Buffers, _: bool) -> Option<usize> {
         let left = self.protocol.payload_left() as usize;
         // What was read past the header is in the window, and comes first.
-        let next = buffers.window.unused().is_empty() && !self.protocol.drops_payload();
+        let next = buffers.window.unused().is_empty()
+            && !self.protocol.drops_payload()
+            && self.end.can_be_spliced();
         (next && left >= BULK_BYTES_MIN).then_some(left)
     }
 
@@ -299,8 +303,24 @@ impl Source for LinkEnd {
                     Err(fault) => return Took::News(News::Fault(fault)),
                 }
             }
+            // What cannot be spliced can at least be read to where it is sent from.
+            if left >= BULK_BYTES_MIN
+                && !self.end.can_be_spliced()
+                && !self.protocol.drops_payload()
+            {
+                let room = left.min(buffers.copy.len());
+                return match self.end.recv(&mut buffers.copy[..room]) {
+                    Ok(0) => Took::News(News::Eof),
+                    Ok(count) => match self.protocol.payload_taken(count as u32, now) {
+                        Ok(()) => Took::Bytes(&buffers.copy[..count], false),
+                        Err(fault) => Took::News(News::Fault(fault)),
+                    },
+                    Err(error) if is_blocked(&error) => Took::Blocked,
+                    Err(error) => Took::News(News::Failed(error)),
+                };
+            }
             // In bulk a header is read by itself, so that all of its payload can be spliced.
-            let wanted = if bulk && left == 0 && unused == 0 {
+            let wanted = if bulk && left == 0 && unused == 0 && self.end.can_be_spliced() {
                 FRAME_HEADER_BYTES
             } else {
                 usize::MAX
@@ -349,6 +369,14 @@ impl Sink for LinkEnd {
         let sent = self.end.splice_out(pipe, count)?;
         self.protocol.payload_sent(sent as u32, now);
         Ok(sent)
+    }
+
+    fn takes_pipes(&self) -> bool {
+        self.end.takes_pipes()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -20,9 +20,11 @@ use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::{SessionIds, node_id};
 use crate::introduction::Introduction;
+use crate::keyed::Keys;
 use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
 use crate::link::pairing::{Decision, Pairing};
 use crate::link::strangers::Strangers;
+use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::{Family, OutsidePlan};
 use crate::proto::frame::NodeId;
@@ -34,16 +36,17 @@ use crate::socket::options::Purpose;
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
-pub fn run_outside(plan: OutsidePlan, report: Report) -> Exit {
+pub fn run_outside(mut plan: OutsidePlan, report: Report) -> Exit {
     if plan.raw {
         return crate::raw_outside::run_raw_outside(plan, report);
     }
+    let keys = plan.keys.take();
     let beside = Beside {
         listeners: plan.points(),
         spare: LINKS_SPARE + STRANGERS_MAX,
     };
     start(plan.settings.clone(), report, beside, |context| {
-        Outside::new(&plan, context)
+        Outside::new(&plan, keys, context)
     })
 }
 
@@ -62,6 +65,7 @@ struct Outside {
     client_gate: Gate,
     link_gate: Gate,
     heartbeat: Duration,
+    keys: Option<Keys>,
     patience: Patience,
     sessions_max: usize,
     queue_max: usize,
@@ -104,7 +108,7 @@ enum Entry {
 }
 
 impl Outside {
-    fn new(plan: &OutsidePlan, context: &mut Context) -> Result<Self, String> {
+    fn new(plan: &OutsidePlan, keys: Option<Keys>, context: &mut Context) -> Result<Self, String> {
         let settings = &plan.settings;
         let mut outside = Self {
             entries: Entries::default(),
@@ -118,6 +122,7 @@ impl Outside {
             client_gate: Gate::of(&plan.admission),
             link_gate: Gate::of_links(&plan.link_access),
             heartbeat: plan.heartbeat,
+            keys,
             patience: Patience::of(settings),
             sessions_max: context.settings.sessions_max,
             queue_max: plan.queue_max,
@@ -210,7 +215,7 @@ impl Outside {
             let open = ids
                 .iter()
                 .any(|id| context.listeners.is_open_to_others(*id));
-            if open && access.is_empty() {
+            if open && access.is_empty() && self.keys.is_none() {
                 let text = format_args!(
                     "anyone who can reach {} can serve the clients: links are not authenticated",
                     point.word
@@ -258,6 +263,10 @@ impl Tool for Outside {
 
     fn entries(&mut self) -> &mut Entries<Entry> {
         &mut self.entries
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::default().holding(self.keys.as_ref())
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
@@ -350,6 +359,10 @@ impl Tool for Outside {
 
     fn next_decision(&self, _: Instant) -> Option<Instant> {
         self.pairing.poll_timeout()
+    }
+
+    fn reload(&mut self, context: &mut Context) {
+        self.read_keys_again(context);
     }
 
     fn drain(&mut self, context: &mut Context) {

@@ -26,6 +26,7 @@ use crate::address::{
 use crate::cli::{
     ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions, Switch,
 };
+use crate::keyed::{Inner, KeyError, KeyFile, Keys, Role};
 use crate::limits::SERVICES_MAX;
 use crate::linux::privileges::User;
 use crate::proto::proxy_header::Version;
@@ -116,6 +117,8 @@ pub struct OutsidePlan {
     pub heartbeat: Duration,
     /// Links without framing: one connection, one session. Then `clients` is one list without a name.
     pub raw: bool,
+    /// What the inside node has to prove, if anything.
+    pub keys: Option<Keys>,
     /// How long a client waits for a link.
     pub wait_timeout: Duration,
     /// How many clients may wait.
@@ -175,6 +178,7 @@ impl OutsidePlan {
             link_access: AccessList::of_allowed(&outside.allow_link),
             heartbeat,
             raw: links.raw,
+            keys: read_keys(Role::Outside, links)?,
             wait_timeout,
             queue_max: outside.queue.unwrap_or(QUEUE_MAX_DEFAULT),
         })
@@ -202,6 +206,8 @@ pub struct InsidePlan {
     pub heartbeat: Duration,
     /// Links without framing: one connection, one session.
     pub raw: bool,
+    /// What the outside node has to prove, if anything.
+    pub keys: Option<Keys>,
     /// The longest pause between dials of a link.
     pub interval: Duration,
     /// The least number of idle links to each outside node; 1 if `raw`, at most `links_max`.
@@ -285,6 +291,7 @@ impl InsidePlan {
             servers: services,
             heartbeat: links.heartbeat.unwrap_or(HEARTBEAT_DEFAULT),
             raw: links.raw,
+            keys: read_keys(Role::Inside, links)?,
             interval: inside.interval.unwrap_or(INTERVAL_DEFAULT),
             idle_min: idle_wanted.min(links_max),
             links_max,
@@ -428,6 +435,15 @@ fn nameless(link: &str) -> Result<&str, PlanError> {
         (None, word) => Ok(word),
         (Some(_), _) => Err(PlanError::NameOfLink(without_password(link))),
     }
+}
+
+fn read_keys(role: Role, links: &LinkOptions) -> Result<Option<Keys>, KeyError> {
+    let inner = if links.raw { Inner::Raw } else { Inner::Frames };
+    let keys = links
+        .key_file
+        .as_ref()
+        .map(|path| Keys::new(role, inner, KeyFile::read(path)?));
+    keys.transpose()
 }
 
 /// Puts ports at the end of their name's list.

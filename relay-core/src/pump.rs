@@ -128,7 +128,13 @@ pub trait Sink {
     /// Delivers some of what the pipe holds.
     fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize>;
 
-    /// Passes the end of file on.
+    /// Whether a pipe can be delivered without being emptied first, as far as is known.
+    fn takes_pipes(&self) -> bool;
+
+    /// Sends what was delivered and is still held back; fails with `WouldBlock` while any of it is left.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Passes the end of file on; to be called again while it fails with `WouldBlock`.
     fn finish(&mut self) -> io::Result<()>;
 }
 
@@ -288,8 +294,12 @@ impl Direction {
             match self.flow {
                 Flow::Finished => return Verdict::Finished,
                 Flow::Draining => {
+                    let finished = sink.finish();
+                    if finished.as_ref().is_err_and(is_blocked) {
+                        return Verdict::Blocked;
+                    }
                     self.flow = Flow::Finished;
-                    return match sink.finish() {
+                    return match finished {
                         Ok(()) => Verdict::Finished,
                         Err(error) => Verdict::SinkFailed(error),
                     };
@@ -309,7 +319,7 @@ impl Direction {
     fn deliver(&mut self, sink: &mut impl Sink, tackle: &mut Tackle) -> io::Result<()> {
         loop {
             match &mut self.in_flight {
-                InFlight::Nothing => return Ok(()),
+                InFlight::Nothing => return sink.flush(),
                 InFlight::Pipe(pipe) => match sink.put_pipe(pipe, &mut tackle.head, tackle.now) {
                     Ok(count) => {
                         self.delivered += count as u64;
@@ -350,7 +360,9 @@ impl Direction {
         } = tackle;
         let bulk = self.way == Way::Splice && pipes.lends();
         let pipe = match source.spliceable(buffers, bulk) {
-            Some(max) if self.way != Way::CopyOnly => pipes.borrow().map(|pipe| (pipe, max)),
+            Some(max) if self.way != Way::CopyOnly && sink.takes_pipes() => {
+                pipes.borrow().map(|pipe| (pipe, max))
+            }
             _ => None,
         };
         let took = match pipe {
@@ -493,6 +505,14 @@ impl Sink for End {
 
     fn put_pipe(&mut self, pipe: &mut Pipe, _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {
         self.splice_out(pipe, usize::MAX)
+    }
+
+    fn takes_pipes(&self) -> bool {
+        Self::takes_pipes(self)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
     }
 
     fn finish(&mut self) -> io::Result<()> {

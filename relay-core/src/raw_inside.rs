@@ -12,11 +12,13 @@ use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
+use crate::keyed::Keys;
 use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
 use crate::linux::sandbox::Needs;
 use crate::plan::InsidePlan;
 use crate::proto::proxy_header::{Version, header};
+use crate::proving::{self, Proving};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
 use crate::socket::dial::{Dial, DialError, Manner, Step};
@@ -33,7 +35,7 @@ pub(crate) fn run_raw_inside(plan: InsidePlan, report: Report) -> Exit {
         plan.settings.clone(),
         report,
         Beside::default(),
-        |context| RawInside::new(&plan, context),
+        |context| RawInside::new(plan, context),
     )
 }
 
@@ -47,13 +49,14 @@ struct RawInside {
     to: Arc<str>,
     link_manner: Manner,
     server_manner: Manner,
+    keys: Option<Keys>,
     send_proxy: Option<Version>,
     interval: Duration,
     backoff: Backoff,
     rng: fastrand::Rng,
     /// Since LINK was last connected, the next dial waits until then.
     dial_at: Option<Instant>,
-    /// The dial of LINK that is under way.
+    /// The dial of LINK that is under way, until the link is proven.
     dialling: Option<Key>,
     /// LINK is a connection that was inherited, and is in use.
     inherited: bool,
@@ -72,12 +75,13 @@ struct RawInside {
 )]
 enum Entry {
     Link(Box<Dial>),
+    Proving(Box<Proving>),
     Server(Box<Dialling>),
     Session(Session),
 }
 
 impl RawInside {
-    fn new(plan: &InsidePlan, context: &mut Context) -> Result<Self, String> {
+    fn new(plan: InsidePlan, context: &mut Context) -> Result<Self, String> {
         let settings = &plan.settings;
         let (Some(link), Some(server)) = (
             plan.link.first(),
@@ -100,6 +104,7 @@ impl RawInside {
                 via: plan.server_via.clone(),
                 ..manner
             },
+            keys: plan.keys,
             send_proxy: settings.send_proxy,
             interval: plan.interval,
             backoff: Backoff::default(),
@@ -125,7 +130,7 @@ impl RawInside {
                 format!("unable to use {}: {}", link.word, report::reason(&error))
             })?;
             let entry = inside
-                .linked(key, end, Peer::Inherited, context)
+                .connected(key, end, Peer::Inherited, context)
                 .map_err(|reason| reason.to_string())?;
             inside.entries.insert(entry);
         }
@@ -181,25 +186,86 @@ impl RawInside {
         match dial.run(&context.registry, key, context.now()) {
             Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
             Step::Connected(end, peer) => {
-                self.dialling = None;
-                self.dial_at = Some(context.now() + self.pause_after_link());
-                match self.linked(key, end, peer, context) {
-                    Ok(entry) => {
-                        self.entries.put_back(key, entry);
-                        self.entries.wake(key);
-                    }
-                    Err(reason) => {
-                        context.report.fatal(reason);
-                        self.outcome = Exit::Temporary;
-                        self.entries.remove(key);
-                    }
-                }
+                let entry = self.connected(key, end, peer, context);
+                self.go_on(key, entry, context);
             }
             Step::Failed(error) => {
                 self.dialling = None;
                 self.entries.remove(key);
                 self.link_failed(&error, context);
             }
+        }
+    }
+
+    /// The entry is in its next stage, if there is one.
+    fn go_on(&mut self, key: Key, entry: Result<Entry, CloseReason>, context: &Context) {
+        if !matches!(entry, Ok(Entry::Proving(_))) {
+            self.dialling = None;
+            self.dial_at = Some(context.now() + self.pause_after_link());
+        }
+        match entry {
+            Ok(entry) => {
+                self.entries.put_back(key, entry);
+                self.entries.wake(key);
+            }
+            Err(reason) => {
+                context.report.fatal(reason);
+                self.outcome = Exit::Temporary;
+                self.entries.remove(key);
+            }
+        }
+    }
+
+    /// The link is connected. With a key file it is of use once the outside node has proved that it holds the key.
+    fn connected(
+        &mut self,
+        key: Key,
+        mut link: End,
+        peer: Peer,
+        context: &mut Context,
+    ) -> Result<Entry, CloseReason> {
+        let Some(keys) = &self.keys else {
+            return self.linked(key, link, peer, context);
+        };
+        link.protect(keys)
+            .map_err(|error| CloseReason::Failed(Side::Left, error))?;
+        Ok(Entry::Proving(Proving::new(link, peer, context.now())))
+    }
+
+    fn run_proving(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Proving(mut proving)) = self.entries.take(key) else {
+            return;
+        };
+        match proving.run(context.now()) {
+            proving::Progress::Waiting => self.entries.put_back(key, Entry::Proving(proving)),
+            proving::Progress::Proven => {
+                let (link, peer) = proving.into_link();
+                let entry = self.linked(key, link, peer, context);
+                self.go_on(key, entry, context);
+            }
+            proving::Progress::Failed(why, lasting) => {
+                self.dialling = None;
+                self.entries.remove(key);
+                proving.part();
+                self.unproven(&why, lasting, context);
+            }
+        }
+    }
+
+    fn unproven(&mut self, why: &str, lasting: bool, context: &Context) {
+        let now = context.now();
+        if lasting {
+            self.backoff.unwanted(&mut self.rng, now);
+        } else {
+            self.backoff.failed(self.interval, &mut self.rng, now);
+        }
+        let text = format_args!("unable to link to {}: {why}", self.link);
+        if self.once || self.inherited {
+            context.report.fatal(text);
+            self.outcome = Exit::Temporary;
+            self.draining = true;
+        } else {
+            self.warnings.warning(&context.report, now, text);
         }
     }
 
@@ -315,7 +381,7 @@ impl RawInside {
             ..
         } = context;
         match entry {
-            Entry::Link(_) => self.dialling = None,
+            Entry::Link(_) | Entry::Proving(_) => self.dialling = None,
             Entry::Server(dialling) => {
                 let (left, account) = dialling.into_left();
                 account.tell(reason, 0, 0, report, tackle.now);
@@ -351,6 +417,7 @@ impl Tool for RawInside {
 
     fn needs(&self) -> Needs {
         Needs::default()
+            .holding(self.keys.as_ref())
             .dialling([&self.link.at], &self.link_manner.via)
             .dialling([&self.server.at], &self.server_manner.via)
     }
@@ -358,6 +425,7 @@ impl Tool for RawInside {
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
             Entry::Link(dial) => dial.note(event, slot),
+            Entry::Proving(proving) => proving.note(event, slot),
             Entry::Server(dialling) => dialling.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -370,7 +438,7 @@ impl Tool for RawInside {
         match self.entries.get_mut(key) {
             Some(Entry::Link(dial)) => dial.resolved(question, answer, context.now()),
             Some(Entry::Server(dialling)) => dialling.resolved(question, answer, context.now()),
-            Some(Entry::Session(_)) | None => return,
+            Some(Entry::Proving(_) | Entry::Session(_)) | None => return,
         }
         self.entries.wake(key);
     }
@@ -378,6 +446,7 @@ impl Tool for RawInside {
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
             Some(Entry::Link(_)) => self.run_link(key, context),
+            Some(Entry::Proving(_)) => self.run_proving(key, context),
             Some(Entry::Server(_)) => self.run_server(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
@@ -408,7 +477,10 @@ impl Tool for RawInside {
         }
     }
 
-    fn reload(&mut self, _: &mut Context) {
+    fn reload(&mut self, context: &mut Context) {
+        if let Some(Err(error)) = self.keys.as_mut().map(Keys::read_again) {
+            context.report.warning(error);
+        }
         self.backoff.nudge();
     }
 
@@ -448,7 +520,7 @@ impl Entry {
     /// A byte has come by the link. (One that is still dialled has not been waited for.)
     fn has_heard(&self) -> bool {
         match self {
-            Self::Link(_) => true,
+            Self::Link(_) | Self::Proving(_) => true,
             Self::Server(_) => false,
             Self::Session(session) => session.has_heard(Side::Left),
         }
@@ -457,6 +529,7 @@ impl Entry {
     fn deadline(&self, patience: &Patience) -> Option<Instant> {
         match self {
             Self::Link(dial) => Some(dial.deadline()),
+            Self::Proving(proving) => Some(proving.deadline()),
             Self::Server(dialling) => Some(dialling.deadline()),
             Self::Session(session) => session.deadline(patience),
         }

@@ -4,6 +4,7 @@
 //! of one less than they are: a longer one would let more dials connect than there are clients.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -13,24 +14,29 @@ use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{self, Introduction};
+use crate::keyed::Keys;
+use crate::limits::{STRANGERS_MAX, STRANGERS_PERIOD};
+use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::OutsidePlan;
+use crate::proving::{self, Proving};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
 use crate::socket::end::End;
 use crate::socket::inherited;
-use crate::socket::listen::Accepted;
+use crate::socket::listen::{Accepted, Peer};
 use crate::socket::options::Purpose;
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
-pub(crate) fn run_raw_outside(plan: OutsidePlan, report: Report) -> Exit {
+pub(crate) fn run_raw_outside(mut plan: OutsidePlan, report: Report) -> Exit {
+    let keys = plan.keys.take();
     let beside = Beside {
         listeners: plan.points(),
         spare: 0,
     };
     start(plan.settings.clone(), report, beside, |context| {
-        RawOutside::new(&plan, context)
+        RawOutside::new(&plan, keys, context)
     })
 }
 
@@ -40,6 +46,9 @@ struct RawOutside {
     entries: Entries<Entry>,
     client_gate: Gate,
     link_gate: Gate,
+    keys: Option<Keys>,
+    /// Links that have not proved the key.
+    proving: usize,
     ids: SessionIds,
     /// Clients that wait, first come, first served.
     waiting: VecDeque<Key>,
@@ -57,6 +66,7 @@ struct RawOutside {
     draining: bool,
     outcome: Exit,
     unserved: Throttle,
+    strangers: Throttle,
 }
 
 #[derive(Debug)]
@@ -66,6 +76,8 @@ struct RawOutside {
 )]
 enum Entry {
     Introduction(Box<Introduction<()>>),
+    /// A link.
+    Proving(Box<Proving>),
     Waiting(Box<Waiting>),
     Session(Session),
 }
@@ -78,12 +90,14 @@ struct Waiting {
 }
 
 impl RawOutside {
-    fn new(plan: &OutsidePlan, context: &mut Context) -> Result<Self, String> {
+    fn new(plan: &OutsidePlan, keys: Option<Keys>, context: &mut Context) -> Result<Self, String> {
         let settings = &plan.settings;
         let mut outside = Self {
             entries: Entries::default(),
             client_gate: Gate::of(&plan.admission),
             link_gate: Gate::of_links(&plan.link_access),
+            keys,
+            proving: 0,
             ids: SessionIds::new(),
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
@@ -98,6 +112,7 @@ impl RawOutside {
             draining: false,
             outcome: Exit::Done,
             unserved: Throttle::per_second(),
+            strangers: Throttle::per(STRANGERS_PERIOD),
         };
         // Asked before anything is bound: an inherited listener has another number afterwards.
         let points = plan.clients.iter().flat_map(|service| &service.ports);
@@ -195,12 +210,69 @@ impl RawOutside {
         None
     }
 
+    fn link_accepted(&mut self, mut link: End, peer: Peer, context: &mut Context) {
+        let Some(keys) = &self.keys else {
+            let register = |link: &mut End, key, context: &Context| {
+                link.register(&context.registry, key, Slot::RIGHT)
+            };
+            return self.pair(link, register, context);
+        };
+        let key = self.entries.next_key();
+        let protected = link
+            .protect(keys)
+            .and_then(|()| link.register(&context.registry, key, Slot::RIGHT));
+        match protected {
+            Ok(()) => {
+                self.proving += 1;
+                self.entries
+                    .insert(Entry::Proving(Proving::new(link, peer, context.now())));
+            }
+            Err(error) => self.refuse_link(peer, &report::reason(&error), context),
+        }
+    }
+
+    fn refuse_link(&mut self, peer: Peer, why: &str, context: &Context) {
+        let text = format_args!("link from {peer} refused: {why}");
+        self.strangers.warning(&context.report, context.now(), text);
+    }
+
+    fn run_proving(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Proving(proving)) = self.entries.get_mut(key) else {
+            return;
+        };
+        let progress = proving.run(context.now());
+        if matches!(progress, proving::Progress::Waiting) {
+            return;
+        }
+        let Some(Entry::Proving(proving)) = self.entries.remove(key) else {
+            return;
+        };
+        self.proving -= 1;
+        if let proving::Progress::Failed(why, _) = progress {
+            self.refuse_link(proving.peer, &why, context);
+            return proving.part();
+        }
+        let (link, _) = proving.into_link();
+        self.pair(
+            link,
+            |link, key, context| link.reregister(&context.registry, key, Slot::RIGHT),
+            context,
+        );
+        // The port closes before another dial can find it open.
+        self.decide(context);
+    }
+
     /// The client that has waited longest gets the link. A link for which no client waits any more is reset.
-    fn link_accepted(&mut self, mut link: End, context: &mut Context) {
+    fn pair(
+        &mut self,
+        mut link: End,
+        register: impl FnOnce(&mut End, Key, &Context) -> io::Result<()>,
+        context: &mut Context,
+    ) {
         let Some(key) = self.waiting.pop_front() else {
             return;
         };
-        let registered = link.register(&context.registry, key, Slot::RIGHT);
+        let registered = register(&mut link, key, context);
         if let Err(error) = registered {
             self.finish(key, &CloseReason::LinkLost(report::reason(&error)), context);
             return;
@@ -229,8 +301,11 @@ impl RawOutside {
         let Some(entry) = self.entries.remove(key) else {
             return;
         };
-        self.outcome = reason.exit();
+        if !matches!(entry, Entry::Proving(_)) {
+            self.outcome = reason.exit();
+        }
         match entry {
+            Entry::Proving(_) => self.proving -= 1,
             Entry::Introduction(introduction) => {
                 introduction.close(reason, &mut self.unserved, context);
             }
@@ -274,9 +349,14 @@ impl Tool for RawOutside {
         &mut self.entries
     }
 
+    fn needs(&self) -> Needs {
+        Needs::default().holding(self.keys.as_ref())
+    }
+
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
             Entry::Introduction(introduction) => introduction.note(event, slot),
+            Entry::Proving(proving) => proving.note(event, slot),
             Entry::Waiting(waiting) => waiting.end.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -284,7 +364,12 @@ impl Tool for RawOutside {
 
     fn admits(&self, listener: ListenerId) -> bool {
         let is_link = self.link_listeners.contains(&listener);
-        is_link || (self.entries.len() < self.sessions_max && self.waiting.len() < self.queue_max)
+        let clients = self.entries.len() - self.proving;
+        if is_link {
+            self.proving < STRANGERS_MAX
+        } else {
+            clients < self.sessions_max && self.waiting.len() < self.queue_max
+        }
     }
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
@@ -292,7 +377,7 @@ impl Tool for RawOutside {
         if self.link_listeners.contains(&listener) {
             let gate = &mut self.link_gate;
             if gate.admits(&accepted, &word, &context.report).is_some() {
-                self.link_accepted(accepted.end, context);
+                self.link_accepted(accepted.end, accepted.peer, context);
                 // The port closes before another dial can find it open.
                 self.decide(context);
             }
@@ -311,6 +396,10 @@ impl Tool for RawOutside {
         let now = context.now();
         let over = match self.entries.get_mut(key) {
             None => None,
+            Some(Entry::Proving(_)) => {
+                self.run_proving(key, context);
+                None
+            }
             Some(Entry::Introduction(introduction)) => {
                 match introduction.run(&mut context.tackle) {
                     introduction::Progress::Waiting => None,
@@ -352,7 +441,7 @@ impl Tool for RawOutside {
         if !self.waiting.is_empty()
             && let Some(link) = self.fixed_link.take()
         {
-            self.link_accepted(link, context);
+            self.link_accepted(link, Peer::Inherited, context);
         }
         let waiting = self.waiting.len();
         if waiting == self.told {
@@ -376,6 +465,12 @@ impl Tool for RawOutside {
         self.entries.expire(now, |entry| entry.deadline(&patience));
     }
 
+    fn reload(&mut self, context: &mut Context) {
+        if let Some(Err(error)) = self.keys.as_mut().map(Keys::read_again) {
+            context.report.warning(error);
+        }
+    }
+
     fn drain(&mut self, context: &mut Context) {
         self.draining = true;
         self.close_clients(context);
@@ -389,7 +484,7 @@ impl Tool for RawOutside {
 
     fn status(&self) -> Status {
         Status {
-            sessions: self.entries.len(),
+            sessions: self.entries.len() - self.proving,
             more: format!(
                 " waiting={} denied={}",
                 self.waiting.len(),
@@ -405,7 +500,7 @@ impl Tool for RawOutside {
             !self.draining
         };
         let exit = if self.once { self.outcome } else { Exit::Done };
-        (!accepts && self.entries.is_empty()).then_some(exit)
+        (!accepts && self.entries.len() == self.proving).then_some(exit)
     }
 }
 
@@ -413,6 +508,7 @@ impl Entry {
     fn deadline(&self, patience: &Patience) -> Option<Instant> {
         match self {
             Self::Introduction(introduction) => Some(introduction.deadline()),
+            Self::Proving(proving) => Some(proving.deadline()),
             Self::Waiting(waiting) => Some(waiting.deadline),
             Self::Session(session) => session.deadline(patience),
         }

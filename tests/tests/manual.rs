@@ -17,6 +17,7 @@ use relay_tests::data::assert_same;
 use relay_tests::manual::{self, Example};
 use relay_tests::network::{self, Hosts};
 use relay_tests::peer::{self, Inetd};
+use relay_tests::scratch::Scratch;
 use relay_tests::{End, Launch, Running, Server, Service, eventually, needs, node, page, program};
 
 /// Makes a test in a network of its own of each example, and keeps the list of them.
@@ -33,6 +34,7 @@ examples! {
     gender_changer_inside,
     listen_listen_inside_address,
     listen_listen_allow_link,
+    keyed,
     services,
     ranges,
     listen_listen_raw,
@@ -135,6 +137,19 @@ fn listen_listen_allow_link() {
     let mut denied = node!("connect-connect --once 127.0.0.1:8001 srv:7200");
     assert_eq!(denied.exit_code(), 111);
     let _inside = node!("connect-connect --bind 192.0.2.7 192.0.2.7:8001 srv:7200");
+    expect_page("127.0.0.1:8000", "srv:7200");
+}
+
+fn keyed() {
+    let _world = World::new();
+    let scratch = Scratch::new();
+    let recipe = Launch::shell("head -c 32 /dev/urandom | base64 >link.key; chmod 600 link.key");
+    assert_eq!(recipe.directory(scratch.path()).run().code, 0);
+    let _nodes: Vec<Running> = example("keyed")
+        .lines
+        .iter()
+        .map(|line| Launch::shell(line).directory(scratch.path()).spawn())
+        .collect();
     expect_page("127.0.0.1:8000", "srv:7200");
 }
 

@@ -1,5 +1,7 @@
 //! The links of `connect-connect`, from their dial to their end.
 
+use std::fmt::Display;
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::address::Address;
@@ -8,12 +10,13 @@ use super::{Entry, Inside};
 use crate::carrier::{Carrier, Happening, Next, Stage};
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
+use crate::keyed::Fault as Unproven;
 use crate::link_end::LinkEnd;
 use crate::proto::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
 use crate::proto::link::{Event as Frame, Link};
 use crate::report::{Exit, sanitise};
 use crate::session::CloseReason;
-use crate::socket::dial::{Dial, Step};
+use crate::socket::dial::{Dial, DialError, Step};
 use crate::socket::end::End;
 use crate::token::{Key, Slot};
 
@@ -69,24 +72,42 @@ impl Inside {
                 self.entries.put_back(key, Entry::Dialling(link));
                 self.entries.arm(key, Some(deadline));
             }
-            Step::Connected(end, _) => {
-                let entry = self.greet(end, link.address, now);
-                self.entries.put_back(key, entry);
-                self.run_link(key, context);
-            }
-            Step::Failed(error) => {
-                self.entries.remove(key);
-                if error.lasts() {
-                    self.keeper.unwanted(&link.address, now);
-                } else {
-                    self.keeper.dial_failed(&link.address, now);
+            Step::Connected(mut end, _) => match self.protect(&mut end) {
+                Ok(()) => {
+                    let entry = self.greet(end, link.address, now);
+                    self.entries.put_back(key, entry);
+                    self.run_link(key, context);
                 }
-                self.tell_outage(error.sentence(&link.address), context);
-                if self.keeper.is_spent() && error.lasts() {
-                    self.outcome = Exit::Permanent;
+                Err(error) => {
+                    self.dial_failed(key, &link.address, DialError::Failed(error), context);
                 }
-            }
+            },
+            Step::Failed(error) => self.dial_failed(key, &link.address, error, context),
         }
+    }
+
+    fn dial_failed(
+        &mut self,
+        key: Key,
+        address: &Address,
+        error: DialError,
+        context: &mut Context,
+    ) {
+        self.entries.remove(key);
+        if error.lasts() {
+            self.keeper.unwanted(address, context.now());
+        } else {
+            self.keeper.dial_failed(address, context.now());
+        }
+        self.tell_outage(error.sentence(address), context);
+        if self.keeper.is_spent() && error.lasts() {
+            self.outcome = Exit::Permanent;
+        }
+    }
+
+    /// With a key file, nothing is said on a link before the outside node has proved that it holds the key.
+    pub(super) fn protect(&self, end: &mut End) -> io::Result<()> {
+        self.keys.as_ref().map_or(Ok(()), |keys| end.protect(keys))
     }
 
     /// The link is connected: HELLO waits to be sent.
@@ -137,6 +158,7 @@ impl Inside {
                 Next::Say(Happening::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
+                Next::Say(Happening::Unproven(fault)) => self.turn_away(key, &fault, context),
                 Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
@@ -161,6 +183,37 @@ impl Inside {
             (None, None) => {}
         }
         if self.once {
+            self.give_back(key, now);
+        } else {
+            self.retire_if_unwelcome(key, now);
+        }
+    }
+
+    /// The key file may be another now. Idle links whose key is gone leave, busy ones once they are idle.
+    pub(super) fn read_keys_again(&mut self, context: &mut Context) {
+        let Some(keys) = &mut self.keys else {
+            return;
+        };
+        if let Err(error) = keys.read_again() {
+            return context.report.warning(error);
+        }
+        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        for key in keys {
+            self.retire_if_unwelcome(key, context.now());
+        }
+    }
+
+    /// What the outside node proved on this idle link is not in the key file any more.
+    fn retire_if_unwelcome(&mut self, key: Key, now: Instant) {
+        let (Some(Entry::Link(entry)), Some(keys)) = (self.entries.get_mut(key), &self.keys) else {
+            return;
+        };
+        let idle = matches!(entry.carrier.stage, Stage::Idle) && entry.returned.is_none();
+        if idle
+            && !keys.accepts(entry.carrier.link.end.proof())
+            && let Some(node) = entry.node
+        {
+            self.keeper.retire(key, node);
             self.give_back(key, now);
         }
     }
@@ -192,6 +245,7 @@ impl Inside {
                 }
                 self.keeper
                     .welcomed(key, &entry.address, node, round_trip, now);
+                self.retire_if_unwelcome(key, now);
             }
             Frame::Open(open) => {
                 if let Some(node) = entry.node {
@@ -225,7 +279,7 @@ impl Inside {
                     entry.address
                 );
                 self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
-                self.part(key, code, now);
+                self.part(key, is_lasting(code), now);
                 self.tell_refusal(message, context);
             }
             _ => {}
@@ -240,22 +294,29 @@ impl Inside {
         };
         entry.carrier.link.protocol.fail(code, why.to_owned());
         let text = format!("unable to use the link to {}: {why}", entry.address);
-        self.part(key, code, context.now());
+        self.part(key, is_lasting(code), context.now());
         self.tell_refusal(text, context);
     }
 
-    /// After ERROR, ours or theirs: the link is on its way out. What does not fit now will not fit soon.
-    fn part(&mut self, key: Key, code: ErrorCode, now: Instant) {
+    /// The outside node has not proved that it holds the key.
+    fn turn_away(&mut self, key: Key, fault: &Unproven, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.protocol.give_up();
+        let text = format!("unable to link to {}: {fault}", entry.address);
+        self.part(key, fault.is_lasting(), context.now());
+        self.tell_refusal(text, context);
+    }
+
+    /// After ERROR, ours or theirs: the link is on its way out. What does not fit now may be `lasting`.
+    fn part(&mut self, key: Key, lasting: bool, now: Instant) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
         let stage = std::mem::replace(
             &mut entry.carrier.stage,
             Stage::Leaving(Farewell::error(now)),
-        );
-        let lasting = matches!(
-            code,
-            ErrorCode::Version | ErrorCode::Width | ErrorCode::NoService | ErrorCode::SameRole
         );
         match stage {
             Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
@@ -311,7 +372,7 @@ impl Inside {
 
     /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
     /// unless another address may do.
-    pub(super) fn tell_outage(&mut self, text: impl std::fmt::Display, context: &Context) {
+    pub(super) fn tell_outage(&mut self, text: impl Display, context: &Context) {
         if self.fixed_link || self.keeper.is_spent() {
             self.give_up(text, context);
         } else if self.keeper.is_cut_off() {
@@ -324,7 +385,7 @@ impl Inside {
     }
 
     /// The link is up, but the two nodes do not agree.
-    fn tell_refusal(&mut self, text: impl std::fmt::Display, context: &Context) {
+    fn tell_refusal(&mut self, text: impl Display, context: &Context) {
         if self.fixed_link || self.keeper.is_spent() {
             self.give_up(text, context);
         } else {
@@ -335,7 +396,7 @@ impl Inside {
     }
 
     /// There is nothing more to try.
-    pub(super) fn give_up(&mut self, text: impl std::fmt::Display, context: &Context) {
+    pub(super) fn give_up(&mut self, text: impl Display, context: &Context) {
         context.report.fatal(text);
         self.outcome = Exit::Temporary;
         self.draining = true;
@@ -363,6 +424,18 @@ impl LinkEntry {
     fn is_overdue(&self, now: Instant) -> bool {
         self.overdue_at().is_some_and(|at| now >= at)
     }
+}
+
+/// Somebody has to change something before this address is of use.
+fn is_lasting(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::Version
+            | ErrorCode::Width
+            | ErrorCode::NoService
+            | ErrorCode::SameRole
+            | ErrorCode::Key
+    )
 }
 
 /// How long the outside node has to answer a request for BYE on an idle link.

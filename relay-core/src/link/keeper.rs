@@ -230,6 +230,15 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         }
     }
 
+    /// The idle link is given back though it is not too many: its end is no failure.
+    pub fn retire(&mut self, link: L, id: NodeId) {
+        if let Some(node) = self.node(id)
+            && node.idle.remove(link)
+        {
+            node.returning.push(link);
+        }
+    }
+
     /// The node says how many clients wait there.
     pub fn want(&mut self, id: NodeId, count: usize) {
         if let Some(node) = self.node(id) {

@@ -13,6 +13,7 @@ pub mod files;
 use std::path::PathBuf;
 
 use crate::address::{Proxy, TargetAt, TargetHost, UnixName};
+use crate::keyed::Keys;
 
 /// What a process opens while it runs, and what it has to hide. What it has open already stays open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,13 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// And what keys take, which are read again on SIGHUP.
+    pub fn holding(mut self, keys: Option<&Keys>) -> Self {
+        self.secrets |= keys.is_some();
+        self.files.extend(keys.map(|keys| keys.path().to_owned()));
+        self
+    }
+
     /// And what dialling these takes, through these proxies.
     pub fn dialling<'t>(
         mut self,

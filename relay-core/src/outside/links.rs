@@ -5,6 +5,7 @@ use super::{Entry, Outside};
 use crate::carrier::{Carrier, Ended, Happening, Next, Stage};
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
+use crate::keyed::Fault as Unproven;
 use crate::limits::{LINK_WARM, LINKS_SPARE};
 use crate::link::pairing::Ticket;
 use crate::link::strangers::Origin;
@@ -30,7 +31,9 @@ impl Outside {
     pub(super) fn link_accepted(&mut self, accepted: Accepted, context: &mut Context) {
         let Accepted { mut end, peer, .. } = accepted;
         let key = self.entries.next_key();
-        if let Err(error) = end.register(&context.registry, key, Slot::LEFT) {
+        let protected = self.keys.as_ref().map_or(Ok(()), |keys| end.protect(keys));
+        let registered = protected.and_then(|()| end.register(&context.registry, key, Slot::LEFT));
+        if let Err(error) = registered {
             let text = format_args!(
                 "unable to use a link from {peer}: {}",
                 report::reason(&error)
@@ -128,6 +131,7 @@ impl Outside {
                 Next::Say(Happening::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
+                Next::Say(Happening::Unproven(fault)) => self.shut_out(key, &fault, context),
                 Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
@@ -143,14 +147,41 @@ impl Outside {
     }
 
     fn link_idle(&mut self, key: Key, context: &Context) {
-        let is_closing = self.is_closing();
+        let leaves = self.is_closing() || !self.is_welcome(key);
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.carrier.link.protocol.bye_requested() || is_closing {
+        if entry.carrier.link.protocol.bye_requested() || leaves {
             self.say_bye(key, context);
         } else if let Some(node) = entry.node {
             self.pairing.link_idle(key, node);
+        }
+    }
+
+    /// What the link has proved, if it had to, is still in the key file.
+    fn is_welcome(&mut self, key: Key) -> bool {
+        match (self.entries.get_mut(key), &self.keys) {
+            (Some(Entry::Link(entry)), Some(keys)) => keys.accepts(entry.carrier.link.end.proof()),
+            _ => true,
+        }
+    }
+
+    /// The key file may be another now. Idle links whose key is gone leave, busy ones once they are idle.
+    pub(super) fn read_keys_again(&mut self, context: &mut Context) {
+        let Some(keys) = &mut self.keys else {
+            return;
+        };
+        if let Err(error) = keys.read_again() {
+            return context.report.warning(error);
+        }
+        let idle = self.entries.iter_mut().filter(|(_, entry)| {
+            matches!(entry, Entry::Link(entry) if matches!(entry.carrier.stage, Stage::Idle))
+        });
+        let idle: Vec<Key> = idle.map(|(key, _)| key).collect();
+        for key in idle {
+            if !self.is_welcome(key) {
+                self.say_bye(key, context);
+            }
         }
     }
 
@@ -234,6 +265,10 @@ impl Outside {
         // WELCOME is on its way before an OPEN can follow it; a failure shows at the next read.
         let _ = entry.carrier.link.flush(&mut context.tackle);
         self.pairing.link_up(key, hello.node, &serves);
+        // The key file was read again meanwhile.
+        if !self.is_welcome(key) {
+            self.say_bye(key, context);
+        }
     }
 
     /// For each of our services, whether the inside node serves it.
@@ -344,6 +379,20 @@ impl Outside {
             entry.carrier.link.protocol.fail(code, text.to_owned());
         }
         self.part(key, &why, context);
+    }
+
+    /// The peer has not proved that it holds the key. TLS has its own word for that; no frame would be understood.
+    fn shut_out(&mut self, key: Key, fault: &Unproven, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        self.warnings.strangers.warning(
+            &context.report,
+            context.now(),
+            format_args!("link from {} refused: {fault}", entry.peer),
+        );
+        entry.carrier.link.protocol.give_up();
+        self.part(key, "no key", context);
     }
 
     /// After ERROR, ours or theirs: the link carries no more sessions.

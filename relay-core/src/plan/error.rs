@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::proxies::PASSWORD_VARIABLE;
 use super::{Family, SERVICE_PORTS_MAX};
 use crate::address::{AddressError, BindAddress, ProxyFault, ServiceName};
+use crate::keyed::KeyError;
 use crate::limits::{PROXIES_MAX, SERVICES_MAX};
 use crate::report::reason;
 
@@ -17,6 +18,8 @@ use crate::report::reason;
 pub enum PlanError {
     /// A word that is no address.
     Address(AddressError),
+    /// A key file that is none.
+    Key(KeyError),
     /// `tcpfwd` with an odd number of words; the last one.
     TargetMissing(String),
     /// A range beside one of another width.
@@ -127,6 +130,7 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
             Self::TargetMissing(listen) => {
                 write!(f, "unable to route {listen}: no TARGET behind it")
             }
@@ -274,9 +278,16 @@ impl std::error::Error for PlanError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Address(error) => Some(error),
+            Self::Key(error) => Some(error),
             Self::DescriptorUnusable { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<KeyError> for PlanError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
     }
 }
 

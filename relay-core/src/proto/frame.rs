@@ -106,7 +106,7 @@ impl Kind {
             0x8a => Self::Pong,
             0x8b => Self::Bye,
             0x8c => Self::Error,
-            0x16 => return Err(Malformed::Tls),
+            0x15 | 0x16 => return Err(Malformed::Tls),
             0x00..0x80 => return Err(Malformed::NotALink),
             _ => return Err(Malformed::Kind(byte)),
         })
@@ -273,6 +273,8 @@ codes! {
         SameRole = 5, "the peer is the same tool";
         /// The node has as many links here as it may.
         TooMany = 6, "too many links";
+        /// The peer speaks TLS, and this node does not.
+        Key = 7, "a key on one side only";
     }
 }
 
@@ -563,7 +565,7 @@ impl<'a> Reader<'a> {
 /// What is wrong with the bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The first byte of a TLS record: a key on one side only, or a stranger.
+    /// The first byte of a TLS alert or handshake: a key on one side only, or a stranger.
     Tls,
     /// Below 0x80: another protocol.
     NotALink,
@@ -580,7 +582,7 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls => f.write_str("TLS on a plain link (a key on one side only?)"),
+            Self::Tls => f.write_str("TLS on a plain link: --key-file on one side only?"),
             Self::NotALink => f.write_str("not a link: another protocol"),
             Self::Kind(byte) => write!(f, "frame of unknown type {byte:#04x}"),
             Self::Length(kind) => write!(f, "{} frame of wrong length", kind_name(*kind)),

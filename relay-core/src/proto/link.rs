@@ -583,6 +583,12 @@ impl Link {
         };
     }
 
+    /// Nothing more is said: the peer would not understand it.
+    pub fn give_up(&mut self) {
+        self.phase = Phase::Failed;
+        self.pending = Pending::default();
+    }
+
     /// Whether it is time for [`Link::transmit`].
     pub fn has_pending(&self) -> bool {
         let Pending {
@@ -911,6 +917,7 @@ impl Fault {
     /// The code that tells the peer in ERROR.
     pub fn code(self) -> ErrorCode {
         match self {
+            Self::Malformed(Malformed::Tls) => ErrorCode::Key,
             Self::Malformed(_) | Self::Unexpected(_) | Self::Overrun => ErrorCode::Violation,
             Self::SameRole => ErrorCode::SameRole,
             Self::Version => ErrorCode::Version,

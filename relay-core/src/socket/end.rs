@@ -5,6 +5,8 @@
 //!
 //! Descriptors that are not sockets never get O_NONBLOCK, which would belong to everyone who shares them: they are polled before
 //! each read and write. A socket that is dropped without [`End::close`] is reset.
+//!
+//! An end may have a [`Channel`] on top, which is then what is read and written. Its bytes are never spliced.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -19,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use socket2::SockRef;
 
+use crate::keyed::{Channel, Keys, Proof, Wire};
 use crate::linux::splice::Pipe;
 use crate::token::{Key, Slot, Source, token};
 
@@ -38,6 +41,8 @@ pub struct End {
     failed: bool,
     /// A read may stop before the socket is empty.
     stops: Stops,
+    /// Where what is read and written is encrypted.
+    channel: Option<Box<Channel>>,
 }
 
 /// Where a read of a socket stops though more is there.
@@ -84,6 +89,7 @@ impl End {
             read_closed: false,
             failed: false,
             stops: Stops::Never,
+            channel: None,
         }
     }
 
@@ -178,6 +184,25 @@ impl End {
         self.failed |= event.is_error() && self.read_medium == Medium::Socket;
     }
 
+    /// Nothing is said or heard from here on before the peer has proved that it holds one of the keys.
+    pub fn protect(&mut self, keys: &Keys) -> io::Result<()> {
+        self.channel = Some(Box::new(keys.channel()?));
+        Ok(())
+    }
+
+    /// Makes the handshake; fails with `WouldBlock` while it is not done.
+    pub fn prove(&mut self) -> io::Result<()> {
+        match self.channel.take() {
+            None => Ok(()),
+            Some(channel) => self.lend(channel, |end, channel| channel.prove(end)),
+        }
+    }
+
+    /// What the peer has proved.
+    pub fn proof(&self) -> Option<Proof> {
+        self.channel.as_ref()?.proof()
+    }
+
     /// The kernel reported an error, which the next read behind the unread bytes will tell.
     pub fn has_failed(&self) -> bool {
         self.failed
@@ -185,11 +210,23 @@ impl End {
 
     /// The peer's end of file has arrived, and what was just read is probably all that was before it.
     pub fn end_follows(&self) -> bool {
-        self.read_closed && !self.failed
+        self.read_closed && !self.failed && self.channel.is_none()
     }
 
     /// Reads into `buffer`; 0 is the end of file.
     pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.channel.take() {
+            None => self.read(buffer),
+            Some(channel) => self.lend(channel, |end, channel| channel.recv(end, buffer)),
+        }
+    }
+
+    /// Reads what nobody wants to know any more, encrypted or not.
+    pub fn recv_unread(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -231,6 +268,13 @@ impl End {
 
     /// Whether the socket is as quiet as an idle link must be: no bytes, no end of file, no error.
     pub fn is_quiet(&self) -> bool {
+        if self
+            .channel
+            .as_ref()
+            .is_some_and(|channel| !channel.is_quiet())
+        {
+            return false;
+        }
         let mut byte = [0];
         match self.read_medium {
             Medium::Socket => {
@@ -248,8 +292,42 @@ impl End {
         }
     }
 
-    /// Writes `head` and then `body`; with `more`, the kernel may wait for what follows.
+    /// Writes `head` and then `body`; with `more`, the kernel may wait for what follows. Where there is a channel, what it took may
+    /// still be there: see [`End::flush`].
     pub fn send(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
+        match self.channel.take() {
+            None => self.write(head, body, more),
+            Some(channel) => self.lend(channel, |end, channel| channel.send(end, head, body, more)),
+        }
+    }
+
+    /// Sends what was taken and not sent; fails with `WouldBlock` while any of it is left.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self.channel.take() {
+            None => Ok(()),
+            Some(channel) => self.lend(channel, |end, channel| channel.flush(end)),
+        }
+    }
+
+    /// Whether everything that was taken is with the kernel.
+    pub fn is_flushed(&self) -> bool {
+        self.channel
+            .as_ref()
+            .is_none_or(|channel| channel.is_flushed())
+    }
+
+    /// Lends itself to its channel.
+    fn lend<T>(
+        &mut self,
+        mut channel: Box<Channel>,
+        call: impl FnOnce(&mut Self, &mut Channel) -> T,
+    ) -> T {
+        let result = call(self, &mut channel);
+        self.channel = Some(channel);
+        result
+    }
+
+    fn write(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -304,6 +382,9 @@ impl End {
         if !self.writable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        if self.channel.is_some() {
+            return Err(Errno::EINVAL.into());
+        }
         let wanted = max.min(pipe.held());
         let result = match &self.write {
             WriteHalf::Shared => pipe.empty(self.read.as_fd(), max),
@@ -321,7 +402,14 @@ impl End {
 
     /// Whether bytes can be read by splice(2).
     pub fn can_be_spliced(&self) -> bool {
-        self.read_medium != Medium::Terminal && self.stops != Stops::AtUrgent
+        self.read_medium != Medium::Terminal
+            && self.stops != Stops::AtUrgent
+            && self.channel.is_none()
+    }
+
+    /// Whether bytes can be written by splice(2), as far as is known.
+    pub fn takes_pipes(&self) -> bool {
+        self.channel.is_none()
     }
 
     /// What is read and what is written is one connection: when it is gone for one, it is gone for both.
@@ -339,8 +427,11 @@ impl End {
         self.writable
     }
 
-    /// Passes an end of file on.
+    /// Passes an end of file on; to be called again while it fails with `WouldBlock`.
     pub fn shutdown_write(&mut self) -> io::Result<()> {
+        if let Some(channel) = self.channel.take() {
+            self.lend(channel, |end, channel| channel.close(end))?;
+        }
         match std::mem::replace(&mut self.write, WriteHalf::Shut) {
             WriteHalf::Shared => {
                 self.write = WriteHalf::Shared;
@@ -412,6 +503,17 @@ impl End {
             &self.write,
             WriteHalf::Shared | WriteHalf::Own(_, Medium::Socket)
         )
+    }
+}
+
+/// The socket below the channel.
+impl Wire for End {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Self::read(self, buffer)
+    }
+
+    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        Self::write(self, &[], bytes, more)
     }
 }
 
