@@ -249,11 +249,10 @@ impl Listeners {
 
     /// Those that may have connections, unless accepting pauses. Each is to be put back or emptied.
     pub fn take_ready(&mut self, now: Instant) -> VecDeque<ListenerId> {
-        for id in self.binds.clone() {
-            if self
-                .bind_of(id)
-                .is_some_and(|bind| bind.deadline().is_some_and(|due| now >= due))
-            {
+        for at in 0..self.binds.len() {
+            let id = self.binds[at];
+            let due = self.bind_of(id).and_then(|bind| bind.deadline());
+            if due.is_some_and(|due| now >= due) {
                 self.wake(id);
             }
         }
@@ -310,11 +309,12 @@ impl Listeners {
 
     /// Proxies that are to be asked after a while are asked now.
     pub fn nudge(&mut self) {
-        for id in self.binds.clone() {
+        for at in 0..self.binds.len() {
+            let id = self.binds[at];
             if let Some(bind) = self.bind_of(id) {
                 bind.nudge();
-                self.wake(id);
             }
+            self.wake(id);
         }
     }
 

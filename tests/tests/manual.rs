@@ -41,6 +41,7 @@ examples! {
     listen_listen_pipeline,
     connect_connect_raw,
     connect_connect_tcpclient,
+    connect_connect_via,
     connect_connect_once,
     tcpfwd_route,
     tcpfwd_expire,
@@ -201,6 +202,15 @@ fn connect_connect_tcpclient() {
     let _outside = node!("listen-listen 8000 8001");
     let _example = start("connect-connect-tcpclient");
     expect_page("127.0.0.1:8000", "srv:7200");
+    expect_page("127.0.0.1:8000", "srv:7200");
+}
+
+fn connect_connect_via() {
+    needs!("microsocks");
+    let _world = World::new();
+    let _proxy = Launch::new("microsocks -i 127.0.0.1 -p 1080").spawn();
+    let _outside = node!("listen-listen 8000 8001");
+    let _example = start("connect-connect-via");
     expect_page("127.0.0.1:8000", "srv:7200");
 }
 

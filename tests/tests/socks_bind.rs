@@ -252,7 +252,7 @@ fn it_is_ready_once_the_proxy_listens() {
     let mut told = String::new();
     ready.read_to_string(&mut told).expect("text");
     assert_eq!(told, "\n");
-    assert!(route.stdout.text().starts_with("127.0.0.1:0 "));
+    route.stdout.wait_for("127.0.0.1:0 ");
     assert_eq!(announced(&route, 1), "192.0.2.1:4096");
 }
 

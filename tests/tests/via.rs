@@ -83,6 +83,10 @@ fn ssh_forwards_dynamically() {
     for scheme in ["socks4", "socks4a", "socks5", "socks5h"] {
         expect_greeting(&format!("--via {scheme}://{proxy}"), &service);
     }
+    // It says that it has connected before it has.
+    let nobody = ReservedPort::new();
+    let route = node!("tcpfwd --via socks5://{proxy} 127.0.0.1:0 {nobody}");
+    assert_same(&route.dial().receive_to_any_end(), b"");
 }
 
 fn tinyproxy_connects_and_forbids_and_asks_for_a_password() {
