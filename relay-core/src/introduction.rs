@@ -38,7 +38,7 @@ pub struct Introduction<P> {
 enum Stage {
     /// Its first bytes, as far as they have come.
     ExpectHeader(Vec<u8>),
-    /// So many bytes of it are to be taken.
+    /// It has told these; so many of its bytes are still to be taken.
     Taking {
         addresses: Option<Addresses>,
         left: usize,
@@ -119,14 +119,14 @@ impl<P> Introduction<P> {
     }
 
     /// The client is not served.
-    pub fn close(self, reason: &CloseReason, told: &mut Throttle, context: &Context) {
-        // Who only connects and goes, as some health checks do, is nothing to warn of.
-        if let CloseReason::NoHeader(Fault::Late | Fault::Malformed(_)) = reason {
+    pub fn close(self, reason: &CloseReason, warnings: &mut Throttle, context: &Context) {
+        if let CloseReason::NoHeader(fault) = reason {
             let text = format_args!("unable to serve {}: {reason}", self.account.client);
             if context.settings.once {
                 context.report.fatal(text);
-            } else {
-                told.warning(&context.report, context.now(), text);
+            } else if *fault != Fault::Ended {
+                // Who only connects and goes, as some health checks do, is nothing to warn of.
+                warnings.warning(&context.report, context.now(), text);
             }
         }
         let now = context.now();

@@ -224,13 +224,11 @@ impl Direction {
     }
 
     /// The sink gets `preface` before all else, and `first`, the source's first bytes, right behind it.
-    pub fn behind(preface: Box<[u8]>, first: Vec<u8>) -> Self {
-        let count = u16::try_from(preface.len()).unwrap_or(u16::MAX);
-        let mut all = preface.into_vec();
-        all.extend(first);
+    pub fn behind(preface: &[u8], mut first: Vec<u8>) -> Self {
+        first.splice(0..0, preface.iter().copied());
         Self {
-            preface: count,
-            ..Self::with(all.into(), 0)
+            preface: u16::try_from(preface.len()).unwrap_or(u16::MAX),
+            ..Self::with(first.into(), 0)
         }
     }
 

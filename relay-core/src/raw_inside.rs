@@ -17,7 +17,7 @@ use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
 use crate::linux::sandbox::Needs;
 use crate::plan::InsidePlan;
-use crate::proto::proxy_header::{Version, header};
+use crate::proto::proxy_header::{self, Version};
 use crate::proving::{self, Proving};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
@@ -280,7 +280,7 @@ impl RawInside {
         let now = context.now();
         let account = self.ids.account(peer, self.to.clone(), now);
         // A raw link does not tell who its client is.
-        let preface = header(self.send_proxy, || None, account.id);
+        let preface = proxy_header::preface(self.send_proxy, || None, account.id);
         context.report.debug(format_args!(
             "session {}: linked to {peer}, dialling {}",
             account.id, account.to

@@ -172,6 +172,10 @@ impl RawOutside {
                 report::reason(&error)
             ));
         } else if self.client_gate.expects_proxies() {
+            context.report.debug(format_args!(
+                "session {}: {client} came on {word}",
+                account.id
+            ));
             let introduction = Introduction::new(accepted, account, (), now);
             self.entries.insert(Entry::Introduction(introduction));
         } else {

@@ -15,7 +15,7 @@ use crate::introduction::{Introduction, Progress as IntroductionProgress};
 use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::RoutePlan;
-use crate::proto::proxy_header::header;
+use crate::proto::proxy_header;
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, close_end};
 use crate::socket::dial::{Dial, Manner};
@@ -149,6 +149,9 @@ impl Route {
             return;
         }
         let entry = if self.gate.expects_proxies() {
+            context
+                .report
+                .debug(format_args!("session {}: {client} came", account.id));
             Some(Entry::Introduction(Introduction::new(
                 accepted, account, way, now,
             )))
@@ -175,7 +178,7 @@ impl Route {
             account.id, account.client, account.to
         ));
         let version = context.settings.send_proxy;
-        let preface = header(version, || accepted.addresses(), account.id);
+        let preface = proxy_header::preface(version, || accepted.addresses(), account.id);
         let left = accepted.end;
         let target = &self.ways[way].target;
         let entry = match inherited::target(target, Purpose::Session) {

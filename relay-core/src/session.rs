@@ -114,7 +114,7 @@ impl Session {
         Self {
             left,
             right,
-            rightward: Direction::behind(preface, Vec::new()),
+            rightward: Direction::behind(&preface, Vec::new()),
             leftward: Direction::new(),
             active: now,
             account,

@@ -281,6 +281,39 @@ fn a_proxy_tells_who_the_client_is() {
 }
 
 #[test]
+fn a_client_need_not_be_of_the_family_of_its_proxy() {
+    for line in [
+        "PROXY TCP6 2001:db8::9 2001:db8::1 1234 80\r\n",
+        "PROXY TCP6 ::ffff:203.0.113.9 2001:db8::1 1234 80\r\n",
+    ] {
+        for way in [Way::Tcpfwd, Way::BothNodes] {
+            let server = Server::start();
+            let nodes = way.open("--accept-proxy", "--send-proxy v1", &server);
+            let client = nodes[0].dial();
+            client.send(line.as_bytes());
+            server.accept().expect(line.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn the_one_client_of_once_has_a_header_or_fails() {
+    let service = Service::greeting("hello");
+    for (sent, code) in [(LINE, 0), ("GET / HTTP/1.0\r\n", 111)] {
+        for way in Way::ALL {
+            let mut nodes = way.open("--once --accept-proxy", "", &service);
+            let client = nodes[0].dial();
+            client.send(sent.as_bytes());
+            client.shutdown_write();
+            client.receive_to_any_end();
+            assert_eq!(nodes[0].exit_code(), code, "{sent}");
+            let told = nodes[0].stderr.text().contains(": fatal: unable to serve ");
+            assert_eq!(told, code != 0, "{sent}");
+        }
+    }
+}
+
+#[test]
 fn a_header_may_come_in_pieces() {
     for way in Way::ALL {
         let server = Server::start();
@@ -396,21 +429,23 @@ fn a_client_that_does_not_say_who_it_is_is_reset_after_three_seconds() {
 
 #[test]
 fn a_pipe_may_begin_with_a_header() {
-    let server = Server::start();
-    for header in [
-        LINE.as_bytes().to_vec(),
-        binary(0x21, 0x11, &[&ADDRESSES, &[4, 0, 2, 0, 0][..]].concat()),
-    ] {
-        let mut route = Launch::new(&format!("tcpfwd --accept-proxy --send-proxy v1 - {server}"))
-            .stdin(Stdio::piped())
-            .spawn();
-        let mut stdin = route.take_stdin();
-        stdin.write_all(&[&header[..], b"hello"].concat()).unwrap();
-        drop(stdin);
-        let session = server.accept();
-        assert_same(&session.receive_to_eof(), format!("{LINE}hello").as_bytes());
-        drop(session);
-        assert_eq!(route.exit_code(), 0);
+    let tlv = [&ADDRESSES, &[4, 0, 2, 0, 0][..]].concat();
+    for header in [LINE.as_bytes().to_vec(), binary(0x21, 0x11, &tlv)] {
+        let (server, link) = (Server::start(), ReservedPort::new());
+        let _inside = node!("connect-connect --send-proxy v1 {link} {server}");
+        for line in [
+            format!("tcpfwd --accept-proxy --send-proxy v1 - {server}"),
+            format!("listen-listen --accept-proxy - {link}"),
+        ] {
+            let mut node = Launch::new(&line).stdin(Stdio::piped()).spawn();
+            let mut stdin = node.take_stdin();
+            stdin.write_all(&[&header[..], b"hello"].concat()).unwrap();
+            drop(stdin);
+            let session = server.accept();
+            assert_same(&session.receive_to_eof(), format!("{LINE}hello").as_bytes());
+            drop(session);
+            assert_eq!(node.exit_code(), 0, "{line}");
+        }
     }
 }
 

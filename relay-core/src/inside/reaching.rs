@@ -95,7 +95,7 @@ impl Reaching {
             ended,
             ..
         } = self;
-        let mut from_link = Direction::behind(preface, early);
+        let mut from_link = Direction::behind(&preface, early);
         if ended {
             from_link.end();
             account.closed_first = Some(Side::Left);

@@ -7,7 +7,7 @@ use crate::carrier::{Ended, Stage};
 use crate::event_loop::Context;
 use crate::proto::addresses::Addresses;
 use crate::proto::frame::{Open, RefusedCode};
-use crate::proto::proxy_header::header;
+use crate::proto::proxy_header;
 use crate::session::{Account, CloseReason};
 use crate::socket::dial::{Dial, DialError};
 use crate::socket::inherited;
@@ -63,7 +63,7 @@ impl Inside {
             open.session
         ));
         let addresses = || Some(Addresses::new(open.client?, open.local?));
-        let preface = header(context.settings.send_proxy, addresses, open.session);
+        let preface = proxy_header::preface(context.settings.send_proxy, addresses, open.session);
         self.sessions += 1;
         let server = match inherited::target(target, Purpose::Session) {
             None => Ok(Server::Dialling(Dial::start(

@@ -63,8 +63,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     }
 }
 
-/// The header in the version that was asked for, if one was; see [`encode`].
-pub fn header(
+/// What a server gets before all else: the header in the version that was asked for, if one was; see [`encode`].
+pub fn preface(
     version: Option<Version>,
     addresses: impl FnOnce() -> Option<Addresses>,
     session: SessionId,
