@@ -19,22 +19,24 @@ PEERS = socat:socat nc.openbsd:netcat-openbsd tcpserver:ucspi-tcp curl:curl pyth
 	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd
 APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
-# Programs that `make check` builds where they are not installed, and how long it feeds each fuzz target.
+# Programs that `make check` builds where they are not installed.
 CHECKERS   = cargo-deny@0.20.2 cargo-fuzz@0.13.2
 CARGO_DENY = $(or $(shell command -v cargo-deny 2>/dev/null),$(TARGET)/tools/bin/cargo-deny)
 CARGO_FUZZ = $(or $(shell command -v cargo-fuzz 2>/dev/null),$(TARGET)/tools/bin/cargo-fuzz)
 NIGHTLY    = $(shell $(CARGO) +nightly --version 2>/dev/null)
 FUZZ_TARGETS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-FUZZ_SECONDS = 20
+# How long `make fuzz` feeds each target; `make check` feeds them all for a moment, beside the tests that replay their seeds.
+FUZZ_SECONDS = 60
+fuzz-briefly: FUZZ_SECONDS = 5
 
 # Parts of a check run in order, so that the first failure is the last thing on the screen.
 .NOTPARALLEL:
-.PHONY: all check peers format clippy test-debug test-release doc man deny fuzz demo bench install uninstall clean
+.PHONY: all check peers format clippy test-debug test-release doc man deny fuzz fuzz-briefly demo bench install uninstall clean
 
 all:
 	$(CARGO) build --release --locked $(TOOLS:%=-p %)
 
-check: peers format clippy test-debug test-release doc man deny fuzz
+check: peers format clippy test-debug test-release doc man deny fuzz-briefly
 	@echo "check: all passed"
 
 # As root, installs the peers that are missing, without starting the services among them; otherwise names them.
@@ -79,8 +81,8 @@ man:
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --locked check bans licenses sources
 
-# Each target of fuzz/, for a short while, from its seeds.
-fuzz: $(if $(NIGHTLY),$(CARGO_FUZZ))
+# Each target of fuzz/, from its seeds and from what was found before.
+fuzz fuzz-briefly: $(if $(NIGHTLY),$(CARGO_FUZZ))
 	@PATH="$(dir $(CARGO_FUZZ)):$$PATH"; if test -z "$(NIGHTLY)"; then \
 		echo "check: a nightly toolchain is not installed, nothing was fuzzed"; exit 0; \
 	fi; \

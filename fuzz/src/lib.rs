@@ -3,6 +3,7 @@
 
 mod hostile;
 mod proxies;
+mod surroundings;
 
 use relay_core::address::{ListenAt, parse_listen, parse_target};
 use relay_core::limits::FRAME_HEADER_BYTES;
@@ -11,6 +12,7 @@ use relay_core::proto::proxy_header::{self, HEADER_LOOK_BYTES, Version};
 
 pub use hostile::{link_inside, link_outside};
 pub use proxies::{http_connect, socks, via_url};
+pub use surroundings::{network, ucspi};
 
 /// A frame that is understood can be said again, and is then understood as the same.
 pub fn frame(input: &[u8]) {

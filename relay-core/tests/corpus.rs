@@ -53,6 +53,16 @@ fn every_seed_of_the_urls_of_proxies_holds() {
     replay("via_url", properties::via_url);
 }
 
+#[test]
+fn every_seed_of_the_networks_holds() {
+    replay("network", properties::network);
+}
+
+#[test]
+fn every_seed_of_the_environments_holds() {
+    replay("ucspi", properties::ucspi);
+}
+
 fn replay(target: &str, property: fn(&[u8])) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/seeds")
