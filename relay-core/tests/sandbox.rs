@@ -11,6 +11,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,14 @@ const TRIES: &[Try] = &[
             ..Needs::default()
         },
         act: || fs::read(scratch().join("old")).map(drop),
+    },
+    Try {
+        name: "read a needed file whose name is a link",
+        needs: || Needs {
+            files: vec![scratch().join("link")],
+            ..Needs::default()
+        },
+        act: || fs::read(scratch().join("link")).map(drop),
     },
     Try {
         name: "write a needed file",
@@ -142,6 +151,7 @@ fn no_file_can_be_opened_but_what_is_needed() {
 fn what_is_needed_works() {
     for name in [
         "read a needed file",
+        "read a needed file whose name is a link",
         "remove a socket and make it anew",
         "resolve a name in a thread",
         "listen and dial",
@@ -210,7 +220,10 @@ impl Outcome {
 
 fn attempt(name: &str) -> Outcome {
     let scratch = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
     File::create(scratch.path().join("old")).unwrap();
+    File::create(elsewhere.path().join("target")).unwrap();
+    symlink(elsewhere.path().join("target"), scratch.path().join("link")).unwrap();
     let Output { status, stderr, .. } = Command::new(env::current_exe().unwrap())
         .args(["--exact", "try_it", "--nocapture", "--test-threads=1"])
         .env(TRY, name)

@@ -37,6 +37,10 @@ fn restrict(needs: &Needs) -> Result<RestrictionStatus, landlock::RulesetError> 
     rules = allow(rules, "/dev/null", AccessFs::ReadFile | AccessFs::WriteFile)?;
     for file in &needs.files {
         rules = allow(rules, directory_of(file), AccessFs::ReadFile.into())?;
+        // Where its name is a link.
+        if let Some(place) = place_of(file) {
+            rules = allow(rules, place, AccessFs::ReadFile.into())?;
+        }
     }
     for socket in &needs.sockets {
         let access = AccessFs::RemoveFile | AccessFs::MakeSock;
@@ -69,7 +73,7 @@ fn allow(
 }
 
 /// The directory that a file is really in.
-fn place_of(file: &str) -> Option<PathBuf> {
+fn place_of(file: impl AsRef<Path>) -> Option<PathBuf> {
     Some(std::fs::canonicalize(file).ok()?.parent()?.to_owned())
 }
 
