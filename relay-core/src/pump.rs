@@ -143,6 +143,8 @@ pub trait Sink {
 pub struct Direction {
     flow: Flow,
     in_flight: InFlight,
+    /// The sink has not sent all that it took.
+    held_back: bool,
     way: Way,
     delivered: u64,
     /// Of these, the first are none of the source's.
@@ -217,6 +219,7 @@ impl Direction {
         Self {
             flow: Flow::Flowing,
             in_flight,
+            held_back: false,
             way: Way::Copy,
             delivered,
             preface: 0,
@@ -252,7 +255,7 @@ impl Direction {
 
     /// Bytes wait for the sink.
     pub fn is_stalled(&self) -> bool {
-        !matches!(self.in_flight, InFlight::Nothing)
+        self.held_back || !matches!(self.in_flight, InFlight::Nothing)
     }
 
     /// The end of file has come by other means than the source's bytes.
@@ -272,6 +275,7 @@ impl Direction {
     /// Gives the direction up; what was in flight is the caller's to drop or deliver.
     pub fn abandon(&mut self) -> InFlight {
         self.flow = Flow::Finished;
+        self.held_back = false;
         std::mem::take(&mut self.in_flight)
     }
 
@@ -317,7 +321,11 @@ impl Direction {
     fn deliver(&mut self, sink: &mut impl Sink, tackle: &mut Tackle) -> io::Result<()> {
         loop {
             match &mut self.in_flight {
-                InFlight::Nothing => return sink.flush(),
+                InFlight::Nothing => {
+                    let flushed = sink.flush();
+                    self.held_back = flushed.as_ref().is_err_and(is_blocked);
+                    return flushed;
+                }
                 InFlight::Pipe(pipe) => match sink.put_pipe(pipe, &mut tackle.head, tackle.now) {
                     Ok(count) => {
                         self.delivered += count as u64;

@@ -27,7 +27,7 @@
 //! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
 //! | a peer that speaks the link protocol badly | [`wire`] |
 //! | what the kernel counts | [`kernel`] |
-//! | bytes to send, files to write, a terminal to type at | [`data`], [`scratch`], [`terminal`] |
+//! | bytes to send, files to write, keys, a terminal to type at | [`data`], [`scratch`], [`key`], [`terminal`] |
 //! | waiting without sleeping | [`patience`] |
 //! | the text of the workspace, for tests of style and of manual pages | [`workspace`], [`manual`] |
 //! | the page that `make demo` serves | [`page`] |
@@ -44,6 +44,7 @@ pub mod data;
 pub mod end;
 pub mod golden;
 pub mod kernel;
+pub mod key;
 pub mod launch;
 pub mod manual;
 pub mod name_server;
@@ -71,6 +72,7 @@ pub mod wire;
 pub mod workspace;
 
 pub use end::End;
+pub use key::KeyFile;
 pub use launch::Launch;
 pub use node::Node;
 pub use patience::{PATIENCE, eventually};

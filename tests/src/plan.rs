@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::end::End;
+use crate::key::KeyFile;
 use crate::launch::Launch;
 use crate::node;
 use crate::node::Node;
@@ -20,6 +21,10 @@ pub enum Topology {
     BothNodes,
     /// The two of them with `--raw`.
     BothNodesRaw,
+    /// The two of them with a key.
+    BothNodesKeyed,
+    /// The two of them with `--raw` and a key.
+    BothNodesRawKeyed,
     /// Our outside node with `--raw`, and socat inside.
     SocatInside,
     /// socat outside, and our inside node with `--raw`.
@@ -48,6 +53,7 @@ pub struct Route {
     nodes: Vec<Node>,
     _peers: Vec<Running>,
     _ports: Vec<ReservedPort>,
+    _key: Option<KeyFile>,
 }
 
 /// Runs `test` through one topology, in one mode.
@@ -77,9 +83,13 @@ impl Plan {
         self
     }
 
-    /// Whether our programs are free to splice.
+    /// Whether our programs are free to splice, and can.
     pub fn may_splice(&self) -> bool {
-        self.mode == Mode::Splice
+        let keyed = matches!(
+            self.topology,
+            Topology::BothNodesKeyed | Topology::BothNodesRawKeyed
+        );
+        self.mode == Mode::Splice && !keyed
     }
 
     /// Opens the way to `server`.
@@ -88,6 +98,10 @@ impl Plan {
             Topology::Tcpfwd => self.tcpfwd(server),
             Topology::BothNodes => self.through_both("", "", server),
             Topology::BothNodesRaw => self.through_both("--raw", RAW_INSIDE, server),
+            Topology::BothNodesKeyed => self.through_both_with_a_key("", "", server),
+            Topology::BothNodesRawKeyed => {
+                self.through_both_with_a_key("--raw", RAW_INSIDE, server)
+            }
             Topology::SocatInside => self.socat_inside(server),
             Topology::SocatOutside => self.socat_outside(server),
         }
@@ -111,6 +125,16 @@ impl Plan {
         let link = outside.link();
         let inside = node!("connect-connect {inside} {options} {link} {server}");
         Route::through([outside, inside])
+    }
+
+    fn through_both_with_a_key(&self, outside: &str, inside: &str, server: impl Display) -> Route {
+        let key = KeyFile::of(&[1]);
+        let with_key = |options: &str| format!("{options} --key-file {key}");
+        let route = self.through_both(&with_key(outside), &with_key(inside), server);
+        Route {
+            _key: Some(key),
+            ..route
+        }
     }
 
     fn socat_inside(&self, server: impl Display) -> Route {
@@ -140,6 +164,7 @@ impl Plan {
             nodes: vec![inside],
             _peers: vec![outside],
             _ports: vec![clients, link],
+            _key: None,
         }
     }
 
@@ -155,7 +180,11 @@ impl Plan {
 impl Topology {
     fn peers(self) -> &'static [&'static str] {
         match self {
-            Topology::Tcpfwd | Topology::BothNodes | Topology::BothNodesRaw => &[],
+            Topology::Tcpfwd
+            | Topology::BothNodes
+            | Topology::BothNodesRaw
+            | Topology::BothNodesKeyed
+            | Topology::BothNodesRawKeyed => &[],
             Topology::SocatInside | Topology::SocatOutside => &["socat"],
         }
     }
@@ -170,6 +199,7 @@ impl Route {
             nodes,
             _peers: Vec::new(),
             _ports: Vec::new(),
+            _key: None,
         }
     }
 

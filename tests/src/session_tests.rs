@@ -2,7 +2,7 @@
 
 /// Lists the session tests of a file. Each is a function of that name that takes a [`Plan`](crate::Plan), and becomes
 /// a test for each topology, by splicing and by copying: `cargo test NAME` runs them all,
-/// `cargo test NAME::both_nodes::by_splicing` one.
+/// `cargo test NAME::both_nodes::by_splicing` one. A keyed link is not spliced, and has one test each.
 ///
 /// - `everywhere`: through every topology.
 /// - `side_by_side`: not with socat outside, which forks for each client and has its children fight over the one
@@ -31,23 +31,37 @@ macro_rules! session_tests {
         $($($crate::session_tests! { @$group $name })+)+
     };
     (@everywhere $name:ident) => {
-        $crate::session_tests! { @through $name
+        $crate::session_tests! { @through $name keyed
             tcpfwd Tcpfwd, both_nodes BothNodes, both_nodes_raw BothNodesRaw,
             socat_inside SocatInside, socat_outside SocatOutside
         }
     };
     (@side_by_side $name:ident) => {
-        $crate::session_tests! { @through $name
+        $crate::session_tests! { @through $name keyed
             tcpfwd Tcpfwd, both_nodes BothNodes, both_nodes_raw BothNodesRaw, socat_inside SocatInside
         }
     };
     (@ours $name:ident) => {
-        $crate::session_tests! { @through $name
+        $crate::session_tests! { @through $name keyed
             tcpfwd Tcpfwd, both_nodes BothNodes, both_nodes_raw BothNodesRaw
         }
     };
-    (@through $name:ident $($way:ident $topology:ident),+) => {
+    (@through $name:ident keyed $($way:ident $topology:ident),+) => {
         mod $name {
+            mod keyed {
+                use $crate::plan::{Mode, Topology, run};
+
+                #[test]
+                fn both_nodes() {
+                    run(Topology::BothNodesKeyed, Mode::Splice, super::super::$name);
+                }
+
+                #[test]
+                fn both_nodes_raw() {
+                    run(Topology::BothNodesRawKeyed, Mode::Splice, super::super::$name);
+                }
+            }
+
             $(mod $way {
                 use $crate::plan::{Mode, Topology, run};
 

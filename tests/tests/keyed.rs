@@ -1,0 +1,292 @@
+//! `--key-file`: who does not hold the key is not the other node, and gets nothing. (What a keyed link carries is tested where
+//! the other ways are: each session test runs through both nodes with a key, too.)
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use relay_tests::counters::number_of;
+use relay_tests::data::assert_same;
+use relay_tests::patience::A_WHILE;
+use relay_tests::running::Outcome;
+use relay_tests::{End, KeyFile, Launch, Node, Server, Service, eventually, kernel, needs, node};
+
+#[test]
+fn two_nodes_with_the_same_key_serve_clients() {
+    let (outside, inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
+    let service = Service::greeting("hello");
+    let outside = start_outside(&outside);
+    let _inside = start_inside(&outside, &inside, &service);
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn with_another_key_each_side_says_so_and_no_client_is_served() {
+    let (one, other) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
+    for raw in ["", "--raw"] {
+        let server = Server::start();
+        let outside = node!("listen-listen {raw} --key-file {one} 127.0.0.1:0 127.0.0.1:0");
+        let client = outside.dial();
+        let link = outside.link();
+        let inside = node!("connect-connect {raw} --key-file {other} {link} {server}");
+        let told = inside.stderr.wait_for("unable to link to");
+        assert!(told.ends_with("the other node has another key"), "{told}");
+        let told = outside.stderr.wait_for("refused");
+        assert!(
+            told.ends_with("the other node does not accept this one's key"),
+            "{told}"
+        );
+        server.expect_nobody(A_WHILE);
+        client.expect_silence(A_WHILE);
+    }
+}
+
+#[test]
+fn with_a_key_on_one_side_only_each_side_says_so_and_no_client_is_served() {
+    let key = KeyFile::of(&[1]);
+    let option = format!("--key-file {key}");
+    for (at_outside, at_inside) in [("", option.as_str()), (option.as_str(), "")] {
+        let server = Server::start();
+        let outside = node!("listen-listen {at_outside} 127.0.0.1:0 127.0.0.1:0");
+        let client = outside.dial();
+        let inside = node!("connect-connect {at_inside} {} {server}", outside.link());
+        for node in [&outside, &inside] {
+            let told = node.stderr.wait_for("warning");
+            assert!(told.ends_with("--key-file on one side only?"), "{told}");
+        }
+        server.expect_nobody(A_WHILE);
+        client.expect_silence(A_WHILE);
+    }
+}
+
+#[test]
+fn an_inside_node_that_is_not_wanted_waits_until_it_is_told_of_another_key() {
+    let (right, wrong) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
+    let service = Service::greeting("hello");
+    let outside = start_outside(&right);
+    let client = outside.dial();
+    let inside = start_inside(&outside, &wrong, &service);
+    inside.stderr.wait_for("another key");
+    assert_eq!(number_of(&inside, "links"), 0);
+    wrong.put(&[1]);
+    inside.signal(Signal::SIGHUP);
+    assert_same(&client.receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_key_is_changed_while_sessions_go_on() {
+    let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
+    let service = Service::echo();
+    let outside = start_outside(&at_outside);
+    let inside = start_inside(&outside, &at_inside, &service);
+    let long = outside.dial();
+    let ask = |client: &End, question: &[u8]| {
+        client.send(question);
+        client.expect(question);
+    };
+    ask(&long, b"before");
+    let steps: [(&Node, &KeyFile, &[u8]); 6] = [
+        (&outside, &at_outside, &[1, 2]),
+        (&inside, &at_inside, &[1, 2]),
+        (&inside, &at_inside, &[2, 1]),
+        (&outside, &at_outside, &[2, 1]),
+        (&outside, &at_outside, &[2]),
+        (&inside, &at_inside, &[2]),
+    ];
+    for (node, file, keys) in steps {
+        file.put(keys);
+        node.signal(Signal::SIGHUP);
+        ask(&long, b"meanwhile");
+        ask(&outside.dial(), b"short");
+    }
+    // The one on the old key is busy with the long session; the idle ones are new.
+    eventually("idle links have the new key", || {
+        number_of(&inside, "idle") >= 4 && number_of(&outside, "idle") >= 4
+    });
+    ask(&long, b"after");
+    let old = KeyFile::of(&[1]);
+    let left_over = start_inside(&outside, &old, &service);
+    left_over.stderr.wait_for("another key");
+}
+
+#[test]
+fn idle_links_of_a_key_that_is_gone_leave_and_busy_ones_at_their_end() {
+    let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
+    let service = Service::echo();
+    let outside = start_outside(&at_outside);
+    let _inside = start_inside(&outside, &at_inside, &service);
+    let busy = outside.dial();
+    busy.send(b"hello");
+    busy.expect(b"hello");
+    eventually("links are idle", || number_of(&outside, "idle") >= 4);
+    at_outside.put(&[2]);
+    outside.signal(Signal::SIGHUP);
+    // The inside node has the old key still: its links are not replaced.
+    eventually("idle links leave", || number_of(&outside, "links") == 1);
+    busy.send(b"still here");
+    busy.expect(b"still here");
+    busy.shutdown_write();
+    assert_same(&busy.receive_to_eof(), b"");
+    eventually("the last link leaves", || number_of(&outside, "links") == 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_on_sighup_leaves_the_old_keys() {
+    let key = KeyFile::of(&[1]);
+    let service = Service::greeting("hello");
+    let outside = start_outside(&key);
+    let inside = start_inside(&outside, &key, &service);
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+    key.write("no key any more");
+    for node in [&outside, &inside] {
+        node.signal(Signal::SIGHUP);
+        let told = node.stderr.wait_for("unable to use the key file");
+        assert!(told.ends_with("line 1 is not base64"), "{told}");
+    }
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+}
+
+#[test]
+fn a_file_that_is_no_secret_is_refused_by_its_name_before_anything_is_bound() {
+    let key = KeyFile::of(&[1]);
+    let refusal = |key: &KeyFile| {
+        let line = format!("listen-listen --key-file {key} 127.0.0.1:0 127.0.0.1:0");
+        let Outcome { code, stderr, .. } = Launch::new(&line).run();
+        assert_eq!(code, 100, "{stderr}");
+        assert!(stderr.contains(&key.to_string()), "{stderr}");
+        stderr
+    };
+    key.allow(0o604);
+    assert!(refusal(&key).contains("others can read it"));
+    key.allow(0o640);
+    key.write("c2hvcnQ=\n");
+    assert!(refusal(&key).contains("the key in line 1 has 5 bytes: expected 32 or more"));
+    key.put(&[1, 2, 3]);
+    assert!(refusal(&key).contains("expected at most 2 keys"));
+    fs::remove_file(key.path()).expect("it is there");
+    assert!(refusal(&key).contains("no such file or directory"));
+}
+
+#[test]
+fn a_stranger_hears_nothing_of_a_client_whatever_it_says() {
+    let key = KeyFile::of(&[1]);
+    let outside = start_outside(&key);
+    let client = outside.dial();
+    client.send(b"for the server");
+    let hello = recorded_hello(&key);
+    let greetings: [&[u8]; 5] = [
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"\x80\x00\x00\x10GCHGR",
+        b"\x16\x03\x01\x40\x00",
+        b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        &hello,
+    ];
+    for greeting in greetings {
+        let stranger = End::dial(outside.link());
+        stranger.send(greeting);
+        let heard = stranger.receive_to_any_end();
+        assert!(!contains(&heard, b"for the server"));
+    }
+    let service = Service::echo();
+    let _inside = start_inside(&outside, &key, &service);
+    client.expect(b"for the server");
+}
+
+/// What an inside node says first, to be said again by somebody else.
+fn recorded_hello(key: &KeyFile) -> Vec<u8> {
+    let listener = Server::start();
+    let _inside = node!("connect-connect --key-file {key} {listener} 127.0.0.1:9");
+    let link = listener.accept();
+    let head = link.receive(5);
+    let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+    [head, link.receive(length)].concat()
+}
+
+#[test]
+fn a_tls_client_without_the_key_gets_nowhere() {
+    needs!("openssl");
+    let key = KeyFile::of(&[1]);
+    let outside = start_outside(&key);
+    let client = outside.dial();
+    client.send(b"for the server");
+    for options in ["", "-alpn relay-link/1", "-tls1_2"] {
+        let line = format!("openssl s_client -connect {} {options}", outside.link());
+        let heard = Launch::new(&line).run().stdout;
+        assert!(!contains(&heard, b"for the server"), "{options}");
+    }
+    outside.stderr.wait_for("refused: tls");
+    eventually("nobody is linked", || number_of(&outside, "links") == 0);
+}
+
+#[test]
+fn a_stranger_on_a_raw_link_does_not_take_the_client_away() {
+    let key = KeyFile::of(&[1]);
+    let outside = node!("listen-listen --raw --key-file {key} 127.0.0.1:0 127.0.0.1:0");
+    let client = outside.dial();
+    client.send(b"hello");
+    eventually("a stranger is let in and shown out", || {
+        End::try_dial(outside.link()).is_ok_and(|stranger| {
+            let _ = stranger.try_send(b"GET / HTTP/1.0\r\n\r\n");
+            !contains(&stranger.receive_to_any_end(), b"hello")
+        })
+    });
+    let service = Service::echo();
+    let link = outside.link();
+    let _inside = node!("connect-connect --raw --interval 50ms --key-file {key} {link} {service}");
+    client.expect(b"hello");
+}
+
+#[test]
+fn neither_the_key_nor_what_is_made_of_it_is_in_a_log_or_a_command_line() {
+    let key = KeyFile::of(&[0x6b]);
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen -vv --key-file {key} 127.0.0.1:0 127.0.0.1:0");
+    let link = outside.link();
+    let inside = node!("connect-connect -vv --key-file {key} {link} {service}");
+    assert_same(&outside.dial().receive_to_eof(), b"hello");
+    let secret = fs::read_to_string(key.path()).expect("it is there");
+    for node in [&outside, &inside] {
+        node.signal(Signal::SIGHUP);
+        number_of(node, "links");
+        let log = node.stderr.text();
+        assert!(
+            !log.contains(secret.trim()) && !log.contains("kkkkkkkk"),
+            "{log}"
+        );
+        let line = fs::read(format!("/proc/{}/cmdline", node.pid())).expect("it runs");
+        assert!(!contains(&line, secret.trim().as_bytes()));
+    }
+}
+
+#[test]
+fn an_idle_keyed_link_takes_less_than_24_kibibytes_in_each_node() {
+    const LINKS: usize = 200;
+    let key = KeyFile::of(&[1]);
+    let service = Service::echo();
+    let outside = start_outside(&key);
+    let link = outside.link();
+    // What a node needs once is there when it has a few links.
+    let _few = start_inside(&outside, &key, &service);
+    eventually("a few links are up", || number_of(&outside, "idle") >= 4);
+    let before = kernel::resident_bytes(outside.pid());
+    let many = node!("connect-connect --idle {LINKS} --key-file {key} {link} {service}");
+    eventually("many links are up", || {
+        number_of(&outside, "idle") as usize >= 4 + LINKS
+    });
+    let each = (kernel::resident_bytes(outside.pid()) - before) / LINKS;
+    assert!(each < 24 * 1024, "{each} bytes outside");
+    let each = kernel::resident_bytes(many.pid()).saturating_sub(before) / LINKS;
+    assert!(each < 24 * 1024, "{each} bytes inside");
+}
+
+fn start_outside(key: &KeyFile) -> Node {
+    node!("listen-listen --key-file {key} 127.0.0.1:0 127.0.0.1:0")
+}
+
+fn start_inside(outside: &Node, key: &KeyFile, server: impl std::fmt::Display) -> Node {
+    let link = outside.link();
+    node!("connect-connect --key-file {key} {link} {server}")
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
