@@ -2,8 +2,7 @@
 //! bytes.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::io;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -11,10 +10,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::crier::Crier;
 use crate::entries::Entries;
-use crate::limits::{
-    ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, OUTAGE_PERIOD, PIPES_MAX,
-};
+use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, PIPES_MAX};
 use crate::linux::privileges::{change_to, keep_secrets};
 use crate::linux::sandbox::{self, Needs};
 use crate::linux::scheduling::Slices;
@@ -22,11 +20,9 @@ use crate::linux::signals::{Request, Signals};
 use crate::listeners::{Accept, ListenerId, Listeners};
 use crate::plan::{SESSIONS_MAX_DEFAULT, Settings};
 use crate::pump::Tackle;
-use crate::report::{self, Exit, Report, Throttle};
-use crate::socket::inherited;
+use crate::report::{self, Exit, Report};
 use crate::socket::listen::Accepted;
 use crate::socket::resolve::{Answer, Asker, Resolver};
-use crate::socket::socks_bind::{Fault, Weight};
 use crate::token::{Key, Slot, Source, source, token};
 
 /// What one of the tools does with what the loop brings.
@@ -272,7 +268,7 @@ fn run(
     let mut life = Life::Serving {
         until: context.settings.expire.map(|expire| context.now() + expire),
     };
-    let mut crier = Crier::new();
+    let mut crier = Crier::default();
     if let Err(exit) = crier.tell_when_ready(context) {
         return exit;
     }
@@ -301,20 +297,6 @@ fn run(
             return exit;
         }
     }
-}
-
-/// Tells of the listeners.
-#[derive(Debug)]
-struct Crier {
-    told: Told,
-    outages: Throttle,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    /// That everything listens.
-    Ready,
 }
 
 impl Waiter {
@@ -508,94 +490,6 @@ fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
         Life::Draining { until } if context.now() >= until => abandon(tool, context),
         life => life,
     }
-}
-
-impl Crier {
-    fn new() -> Self {
-        Self {
-            told: Told::Nothing,
-            outages: Throttle::per(OUTAGE_PERIOD),
-        }
-    }
-
-    /// Tells once that everything listens.
-    fn tell_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
-        if self.told == Told::Ready || !context.listeners.are_open() {
-            return Ok(());
-        }
-        self.told = Told::Ready;
-        tell_ready(context).map_err(|error| {
-            context.report.fatal(format_args!(
-                "unable to tell that this is ready: {}",
-                report::reason(&error)
-            ));
-            Exit::Temporary
-        })
-    }
-
-    /// A proxy listens anew. Where it listens first belongs to being ready.
-    fn tell_address(&self, listener: ListenerId, address: &str, context: &Context) {
-        let word = context.listeners.word(listener);
-        context
-            .report
-            .debug(format_args!("listening on {word}, at {address}"));
-        if self.told == Told::Ready
-            && context.settings.print_address
-            && !report::print_further_address(word, address)
-        {
-            let text = format_args!("unable to print that {word} is at {address}: stdout is full");
-            context.report.warning(text);
-        }
-    }
-
-    /// A proxy does not listen. What lasts, or fails the only session there is to be, ends a process that was never ready.
-    fn tell_fault(
-        &mut self,
-        listener: ListenerId,
-        fault: &Fault,
-        context: &Context,
-    ) -> Result<(), Exit> {
-        let word = context.listeners.word(listener);
-        let text = format!("unable to listen on {word}: {}", fault.why);
-        let starts = self.told == Told::Nothing;
-        match fault.weight {
-            Weight::Lasting if starts => {
-                context.report.fatal(text);
-                return Err(Exit::Permanent);
-            }
-            Weight::Temporary if starts && context.settings.once => {
-                context.report.fatal(text);
-                return Err(Exit::Temporary);
-            }
-            Weight::Usual => context.report.debug(text),
-            Weight::Lasting | Weight::Temporary => {
-                self.outages.warning(&context.report, context.now(), text);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `--print-address` and `--ready-fd`: everything listens.
-fn tell_ready(context: &Context) -> io::Result<()> {
-    if context.settings.print_address {
-        for (word, address) in context.listeners.addresses() {
-            report::print_address(word, address?)?;
-        }
-    }
-    if let Some(fd) = context.settings.ready_fd {
-        tell_descriptor(fd)?;
-    }
-    if context.settings.print_address && !context.listeners.have_binds() {
-        inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
-    }
-    Ok(())
-}
-
-/// A line and the end of file, as s6 and tcpserver -1 do.
-fn tell_descriptor(fd: RawFd) -> io::Result<()> {
-    File::from(inherited::duplicate(fd)?).write_all(b"\n")?;
-    inherited::vacate(fd)
 }
 
 /// Raises the limit of descriptors as far as it goes, and cuts the number of sessions to what it allows; returns how many

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | [`cli`], [`address`], [`plan`] | what was typed, and what it means |
 //! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
-//! | [`event_loop`], [`entries`], [`token`], [`listeners`] | the loop: who is woken when |
+//! | [`event_loop`], [`entries`], [`token`], [`listeners`], [`crier`] | the loop: who is woken when |
 //! | [`access`] | who may come in |
 //! | [`introduction`], [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
 //! | [`pump`], [`link_end`], [`window`] | bytes |
@@ -26,6 +26,7 @@ pub mod access;
 pub mod address;
 pub mod carrier;
 pub mod cli;
+pub mod crier;
 pub mod dialling;
 pub mod entries;
 pub mod event_loop;

@@ -1,0 +1,116 @@
+//! Tells of the listeners: that all of them listen, where a proxy listens now, and that it does not.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use crate::event_loop::Context;
+use crate::limits::OUTAGE_PERIOD;
+use crate::listeners::ListenerId;
+use crate::report::{self, Exit, Throttle};
+use crate::socket::inherited;
+use crate::socket::socks_bind::{Fault, Weight};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Crier {
+    told: Told,
+    outages: Throttle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That everything listens.
+    Ready,
+}
+
+impl Default for Crier {
+    fn default() -> Self {
+        Self {
+            told: Told::Nothing,
+            outages: Throttle::per(OUTAGE_PERIOD),
+        }
+    }
+}
+
+impl Crier {
+    /// Tells once that everything listens.
+    pub fn tell_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
+        if self.told == Told::Ready || !context.listeners.are_open() {
+            return Ok(());
+        }
+        self.told = Told::Ready;
+        tell_ready(context).map_err(|error| {
+            context.report.fatal(format_args!(
+                "unable to tell that this is ready: {}",
+                report::reason(&error)
+            ));
+            Exit::Temporary
+        })
+    }
+
+    /// A proxy listens anew. Where it listens first belongs to being ready.
+    pub fn tell_address(&self, listener: ListenerId, address: &str, context: &Context) {
+        let word = context.listeners.word(listener);
+        context
+            .report
+            .debug(format_args!("listening on {word}, at {address}"));
+        if self.told == Told::Ready
+            && context.settings.print_address
+            && !report::print_further_address(word, address)
+        {
+            let text = format_args!("unable to print that {word} is at {address}: stdout is full");
+            context.report.warning(text);
+        }
+    }
+
+    /// A proxy does not listen. What lasts, or fails the only session there is to be, ends a process that was never ready.
+    pub fn tell_fault(
+        &mut self,
+        listener: ListenerId,
+        fault: &Fault,
+        context: &Context,
+    ) -> Result<(), Exit> {
+        let word = context.listeners.word(listener);
+        let text = format!("unable to listen on {word}: {}", fault.why);
+        let starts = self.told == Told::Nothing;
+        match fault.weight {
+            Weight::Lasting if starts => {
+                context.report.fatal(text);
+                return Err(Exit::Permanent);
+            }
+            Weight::Temporary if starts && context.settings.once => {
+                context.report.fatal(text);
+                return Err(Exit::Temporary);
+            }
+            Weight::Usual => context.report.debug(text),
+            Weight::Lasting | Weight::Temporary => {
+                self.outages.warning(&context.report, context.now(), text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `--print-address` and `--ready-fd`: everything listens.
+fn tell_ready(context: &Context) -> io::Result<()> {
+    if context.settings.print_address {
+        for (word, address) in context.listeners.addresses() {
+            report::print_address(word, address?)?;
+        }
+    }
+    if let Some(fd) = context.settings.ready_fd {
+        tell_descriptor(fd)?;
+    }
+    if context.settings.print_address && !context.listeners.have_binds() {
+        inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
+    }
+    Ok(())
+}
+
+/// A line and the end of file, as s6 and tcpserver -1 do.
+fn tell_descriptor(fd: RawFd) -> io::Result<()> {
+    File::from(inherited::duplicate(fd)?).write_all(b"\n")?;
+    inherited::vacate(fd)
+}
