@@ -94,7 +94,8 @@ pub(super) fn http_nodes() {
     let _world = world();
     let _nginx = nginx();
     let _example = start("http-nodes");
-    let _haproxy = Haproxy::start(&lines("http-haproxy"));
+    // However much it may share its connections.
+    let _haproxy = Haproxy::start(&(lines("http-haproxy") + "    http-reuse always\n"));
     eventually("the whole way is open", || {
         let client = dial_from(10, "192.0.2.7:80");
         client.send(b"GET / HTTP/1.0\r\n\r\n");
