@@ -50,7 +50,7 @@ fn hostile(role: Role, input: &[u8]) {
 }
 
 /// As many bytes as the first one says, and the rest.
-fn counted(input: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn counted(input: &[u8]) -> (&[u8], &[u8]) {
     let Some((&count, rest)) = input.split_first() else {
         return (&[], &[]);
     };

@@ -2,6 +2,7 @@
 //! functions.
 
 mod hostile;
+mod keyed;
 mod proxies;
 mod surroundings;
 
@@ -11,6 +12,7 @@ use relay_core::proto::frame::{Frame, Header, SessionId};
 use relay_core::proto::proxy_header::{self, HEADER_LOOK_BYTES, Version};
 
 pub use hostile::{link_inside, link_outside};
+pub use keyed::keyed;
 pub use proxies::{http_connect, socks, via_url};
 pub use surroundings::{network, ucspi};
 

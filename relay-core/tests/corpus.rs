@@ -34,6 +34,11 @@ fn every_seed_of_the_outside_end_of_a_link_holds() {
 }
 
 #[test]
+fn every_seed_of_the_keyed_channel_holds() {
+    replay("keyed", properties::keyed);
+}
+
+#[test]
 fn every_seed_of_the_proxy_headers_holds() {
     replay("proxy_header", properties::proxy_header);
 }

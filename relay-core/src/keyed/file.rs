@@ -47,16 +47,21 @@ enum Why {
 impl KeyFile {
     /// Reads and checks it.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        read(path)
-            .and_then(|text| parse(&text))
-            .map(|secrets| Self {
-                path: path.to_owned(),
-                secrets,
-            })
-            .map_err(|why| KeyError {
-                path: path.to_owned(),
-                why,
-            })
+        let secrets = read(path).and_then(|text| parse(&text));
+        Self::of(path, secrets)
+    }
+
+    /// As if this were in it.
+    pub fn with_text(path: &Path, text: &[u8]) -> Result<Self, KeyError> {
+        Self::of(path, parse(text))
+    }
+
+    fn of(path: &Path, secrets: Result<Vec<Zeroizing<Vec<u8>>>, Why>) -> Result<Self, KeyError> {
+        let path = path.to_owned();
+        match secrets {
+            Ok(secrets) => Ok(Self { path, secrets }),
+            Err(why) => Err(KeyError { path, why }),
+        }
     }
 
     /// Where it is.
