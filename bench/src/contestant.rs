@@ -1,11 +1,14 @@
 //! Who is measured: how each is started, as its users would start it.
 
 mod haproxy;
+mod keyed;
 mod nginx;
 mod rinetd;
 mod socat;
 mod ssh;
 
+use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::Result;
@@ -139,6 +142,20 @@ pub(crate) const ALL: &[Contestant] = &[
         sits_out: &[],
     },
     Contestant {
+        name: "nodes-keyed",
+        title: "**listen-listen + connect-connect**, `--key-file`",
+        contests: &[Contest::TwoNodes],
+        start: keyed::nodes,
+        sits_out: &[],
+    },
+    Contestant {
+        name: "nodes-stunnel",
+        title: "the same without a key, and stunnel on the link",
+        contests: &[Contest::TwoNodes],
+        start: keyed::stunnel,
+        sits_out: &[],
+    },
+    Contestant {
         name: "haproxy-pair",
         title: "two haproxies in a row, splice-auto",
         contests: &[Contest::TwoNodes],
@@ -222,21 +239,31 @@ fn tcpfwd(site: &Site<'_>) -> Result<Relay> {
 
 fn nodes(site: &Site<'_>) -> Result<Relay> {
     let mut relay = Relay::default();
+    two_nodes(site, &mut relay, &[], site.link, site.link, |_| Ok(()))?;
+    Ok(relay)
+}
+
+/// Both nodes with these options, the link from `dialled` to `accepted`, and what is `between` the two.
+fn two_nodes(
+    site: &Site<'_>,
+    relay: &mut Relay,
+    options: &[&OsStr],
+    accepted: SocketAddr,
+    dialled: SocketAddr,
+    between: impl FnOnce(&mut Relay) -> Result<()>,
+) -> Result<()> {
     let mut outer = site.tool("listen-listen")?;
+    outer.args(options);
     outer
         .arg(site.clients.to_string())
-        .arg(site.link.to_string());
-    relay.start(
-        &outer,
-        site.file("listen-listen.log"),
-        Some(site.link.port()),
-    )?;
+        .arg(accepted.to_string());
+    let log = site.file("listen-listen.log");
+    relay.start(&outer, log, Some(accepted.port()))?;
+    between(relay)?;
     let mut inner = site.tool("connect-connect")?;
-    inner
-        .arg(site.link.to_string())
-        .arg(site.server.to_string());
-    relay.start(&inner, site.file("connect-connect.log"), None)?;
-    Ok(relay)
+    inner.args(options);
+    inner.arg(dialled.to_string()).arg(site.server.to_string());
+    relay.start(&inner, site.file("connect-connect.log"), None)
 }
 
 fn tcpserver(site: &Site<'_>) -> Result<Relay> {

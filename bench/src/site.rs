@@ -15,6 +15,8 @@ pub(crate) struct Site<'a> {
     pub(crate) link: SocketAddr,
     /// Where the server listens.
     pub(crate) server: SocketAddr,
+    /// Between a node and what tunnels its link: outside and inside.
+    pub(crate) tunnel: (SocketAddr, SocketAddr),
     binaries: &'a Path,
     scratch: &'a Path,
 }
@@ -23,12 +25,13 @@ impl<'a> Site<'a> {
     /// The site of the trial of this number. No two numbers share a port: connections of one trial that wait in
     /// TIME_WAIT take no place from the next.
     pub(crate) fn new(number: u16, binaries: &'a Path, scratch: &'a Path) -> Site<'a> {
-        let port = FIRST_PORT + 3 * number;
+        let port = FIRST_PORT + 5 * number;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Site {
             clients: address(port),
             link: address(port + 1),
             server: address(port + 2),
+            tunnel: (address(port + 3), address(port + 4)),
             binaries,
             scratch,
         }

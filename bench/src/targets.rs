@@ -45,6 +45,7 @@ fn all() -> Vec<Target> {
         .chain(idle_targets("tcpfwd", 0))
         .chain(idle_targets("nodes", 0))
         .chain(idle_targets("nodes", 1))
+        .chain(keyed_targets())
         .collect()
 }
 
@@ -118,6 +119,36 @@ fn idle_targets(contestant: &'static str, node: usize) -> [Target; 2] {
     ]
 }
 
+/// With a key: faster than those who encrypt as well, hardly fewer sessions than without, and little to keep.
+fn keyed_targets() -> Vec<Target> {
+    let target = |load, quantity, against, limit| Target {
+        contestant: "nodes-keyed",
+        load,
+        quantity,
+        against,
+        limit,
+    };
+    let bulk = Load::ALL
+        .into_iter()
+        .filter(|load| matches!(load, Load::Bulk { .. }))
+        .map(|load| target(load, Quantity::Rate, ENCRYPTING_PEERS, Limit::Above(1.0)));
+    let sessions = target(
+        Load::Sessions,
+        Quantity::Rate,
+        &["nodes"],
+        Limit::AtLeast(0.9),
+    );
+    let idle = [0, 1].map(|node| {
+        target(
+            Load::Idle,
+            Quantity::KibPerSession(node),
+            &[],
+            Limit::Below(24.0),
+        )
+    });
+    bulk.chain([sessions]).chain(idle).collect()
+}
+
 impl Target {
     fn outcome(&self, figures: &Figures) -> Outcome {
         let spread = match self.against {
@@ -171,3 +202,6 @@ impl Limit {
 
 /// Those that a user would take otherwise.
 const PEERS_OF_THE_NODES: &[&str] = &["haproxy-pair", "ssh", "socat-pair", "socat-pair-10ms"];
+
+/// Those that encrypt between the two nodes.
+const ENCRYPTING_PEERS: &[&str] = &["ssh", "nodes-stunnel"];
