@@ -6,6 +6,7 @@ use mio::event::Event;
 
 use crate::keyed::link_fault;
 use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::link::strangers::Origin;
 use crate::report;
 use crate::socket::end::{End, is_blocked};
 use crate::socket::listen::Peer;
@@ -44,6 +45,11 @@ impl Proving {
     /// Takes in what epoll says.
     pub fn note(&mut self, event: &Event, slot: Slot) {
         self.end.note(event, slot);
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::from(self.peer.address().map(|address| address.ip()))
     }
 
     /// When it has failed though nothing came.

@@ -15,7 +15,8 @@ use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{self, Introduction};
 use crate::keyed::Keys;
-use crate::limits::{STRANGERS_MAX, STRANGERS_PERIOD};
+use crate::limits::STRANGERS_PERIOD;
+use crate::link::strangers::{Strangers, TOO_MANY};
 use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::OutsidePlan;
@@ -48,7 +49,7 @@ struct RawOutside {
     link_gate: Gate,
     keys: Option<Keys>,
     /// Links that have not proved the key.
-    proving: usize,
+    strangers: Strangers<Key>,
     ids: SessionIds,
     /// Clients that wait, first come, first served.
     waiting: VecDeque<Key>,
@@ -66,7 +67,7 @@ struct RawOutside {
     draining: bool,
     outcome: Exit,
     unserved: Throttle,
-    strangers: Throttle,
+    refused: Throttle,
 }
 
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl RawOutside {
             client_gate: Gate::of(&plan.admission),
             link_gate: Gate::of_links(&plan.link_access),
             keys,
-            proving: 0,
+            strangers: Strangers::new(fastrand::Rng::new()),
             ids: SessionIds::new(),
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
@@ -112,7 +113,7 @@ impl RawOutside {
             draining: false,
             outcome: Exit::Done,
             unserved: Throttle::per_second(),
-            strangers: Throttle::per(STRANGERS_PERIOD),
+            refused: Throttle::per(STRANGERS_PERIOD),
         };
         // Asked before anything is bound: an inherited listener has another number afterwards.
         let points = plan.clients.iter().flat_map(|service| &service.ports);
@@ -227,9 +228,9 @@ impl RawOutside {
             .and_then(|()| link.register(&context.registry, key, Slot::RIGHT));
         match protected {
             Ok(()) => {
-                self.proving += 1;
-                self.entries
-                    .insert(Entry::Proving(Proving::new(link, peer, context.now())));
+                let proving = Proving::new(link, peer, context.now());
+                self.strangers.arrive(key, proving.origin());
+                self.entries.insert(Entry::Proving(proving));
             }
             Err(error) => self.refuse_link(peer, &report::reason(&error), context),
         }
@@ -237,7 +238,16 @@ impl RawOutside {
 
     fn refuse_link(&mut self, peer: Peer, why: &str, context: &Context) {
         let text = format_args!("link from {peer} refused: {why}");
-        self.strangers.warning(&context.report, context.now(), text);
+        self.refused.warning(&context.report, context.now(), text);
+    }
+
+    fn show_out_strangers(&mut self, context: &mut Context) {
+        while let Some(key) = self.strangers.surplus() {
+            if let Some(Entry::Proving(proving)) = self.entries.remove(key) {
+                self.strangers.gone(key, proving.origin());
+                self.refuse_link(proving.peer, TOO_MANY, context);
+            }
+        }
     }
 
     fn run_proving(&mut self, key: Key, context: &mut Context) {
@@ -251,7 +261,12 @@ impl RawOutside {
         let Some(Entry::Proving(proving)) = self.entries.remove(key) else {
             return;
         };
-        self.proving -= 1;
+        let origin = proving.origin();
+        if matches!(progress, proving::Progress::Proven) {
+            self.strangers.welcome(key, origin);
+        }
+        // Proven, it is its session's.
+        self.strangers.gone(key, origin);
         if let proving::Progress::Failed(why, _) = progress {
             self.refuse_link(proving.peer, &why, context);
             return proving.part();
@@ -309,7 +324,7 @@ impl RawOutside {
             self.outcome = reason.exit();
         }
         match entry {
-            Entry::Proving(_) => self.proving -= 1,
+            Entry::Proving(proving) => self.strangers.gone(key, proving.origin()),
             Entry::Introduction(introduction) => {
                 introduction.close(reason, &mut self.unserved, context);
             }
@@ -368,12 +383,8 @@ impl Tool for RawOutside {
 
     fn admits(&self, listener: ListenerId) -> bool {
         let is_link = self.link_listeners.contains(&listener);
-        let clients = self.entries.len() - self.proving;
-        if is_link {
-            self.proving < STRANGERS_MAX
-        } else {
-            clients < self.sessions_max && self.waiting.len() < self.queue_max
-        }
+        let clients = self.entries.len() - self.strangers.len();
+        is_link || (clients < self.sessions_max && self.waiting.len() < self.queue_max)
     }
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
@@ -442,6 +453,7 @@ impl Tool for RawOutside {
 
     /// The link port is as open as clients wait.
     fn decide(&mut self, context: &mut Context) {
+        self.show_out_strangers(context);
         if !self.waiting.is_empty()
             && let Some(link) = self.fixed_link.take()
         {
@@ -488,11 +500,12 @@ impl Tool for RawOutside {
 
     fn status(&self) -> Status {
         Status {
-            sessions: self.entries.len() - self.proving,
+            sessions: self.entries.len() - self.strangers.len(),
             more: format!(
-                " waiting={} denied={}",
+                " waiting={} denied={} strangers={}",
                 self.waiting.len(),
-                self.client_gate.denied() + self.link_gate.denied()
+                self.client_gate.denied() + self.link_gate.denied(),
+                self.strangers.shown_out()
             ),
         }
     }
@@ -504,7 +517,7 @@ impl Tool for RawOutside {
             !self.draining
         };
         let exit = if self.once { self.outcome } else { Exit::Done };
-        (!accepts && self.entries.len() == self.proving).then_some(exit)
+        (!accepts && self.entries.len() == self.strangers.len()).then_some(exit)
     }
 }
 

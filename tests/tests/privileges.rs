@@ -5,8 +5,8 @@
     reason = "a test that cannot go on says so and fails"
 )]
 
-use std::fs;
-use std::os::unix::fs::chown;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, geteuid};
@@ -14,7 +14,7 @@ use relay_tests::data::assert_same;
 use relay_tests::network::Hosts;
 use relay_tests::requirement;
 use relay_tests::scratch::Scratch;
-use relay_tests::{Launch, Server, Service, network_tests, node};
+use relay_tests::{KeyFile, Launch, Server, Service, network_tests, node};
 
 network_tests! {
     every_thread_has_given_everything_up
@@ -123,6 +123,43 @@ fn a_socket_file_is_removed_in_the_end_where_the_user_may_do_that() {
     route.signal(Signal::SIGTERM);
     assert_eq!(route.exit_code(), 0);
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_key_file_that_the_user_could_not_read_again_is_refused_by_its_name() {
+    if !is_root() {
+        return;
+    }
+    let key = KeyFile::of(&[1]);
+    for line in [
+        format!("listen-listen --user 65534:65534 --key-file {key} 127.0.0.1:0 127.0.0.1:0"),
+        format!("connect-connect --user 65534:65534 --key-file {key} 127.0.0.1:9 127.0.0.1:9"),
+    ] {
+        let outcome = Launch::new(&line).run();
+        assert_eq!(outcome.code, 111, "{}", outcome.stderr);
+        let expected = format!("fatal: unable to read {key} again: permission denied");
+        assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_key_file_that_was_replaced_is_read_again_in_the_sandbox() {
+    let key = KeyFile::of(&[1]);
+    let nodes = [
+        node!("listen-listen --key-file {key} 127.0.0.1:0 127.0.0.1:0"),
+        node!("connect-connect --key-file {key} 127.0.0.1:9 127.0.0.1:9"),
+    ];
+    // Ready, so that the first file has been read.
+    nodes[1].stderr.wait_for("unable to connect to 127.0.0.1:9");
+    let next = key.path().with_extension("next");
+    fs::write(&next, "another file").expect("a directory of our own");
+    fs::set_permissions(&next, Permissions::from_mode(0o600)).expect("a file of our own");
+    fs::rename(&next, key.path()).expect("a directory of our own");
+    for node in &nodes {
+        node.signal(Signal::SIGHUP);
+        let told = node.stderr.wait_for("unable to use the key file");
+        assert!(told.ends_with("is not base64"), "{told}");
+    }
 }
 
 #[test]

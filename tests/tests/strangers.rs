@@ -11,7 +11,7 @@ use relay_tests::counters::number_of;
 use relay_tests::data::{assert_same, noise};
 use relay_tests::network::Hosts;
 use relay_tests::{
-    End, Node, PATIENCE, Server, Service, eventually, kernel, network_tests, node, wire,
+    End, KeyFile, Node, PATIENCE, Server, Service, eventually, kernel, network_tests, node, wire,
 };
 
 network_tests! {
@@ -133,6 +133,27 @@ fn a_steady_flood_of_strangers_keeps_neither_nodes_nor_clients_out() {
     });
     let text = outside.stderr.text();
     assert!(text.matches("is no link").count() <= 1, "{text}");
+}
+
+#[test]
+fn strangers_on_a_raw_link_port_give_way_to_each_other_and_not_to_a_node() {
+    let key = KeyFile::of(&[1]);
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen --raw --key-file {key} 127.0.0.1:0 127.0.0.1:0");
+    // As many as wait may dial at once.
+    let clients: Vec<End> = (0..20).map(|_| outside.dial()).collect();
+    eventually("the link port is open", || {
+        End::try_dial(outside.link()).is_ok()
+    });
+    let _silent: Vec<End> = (0..200)
+        .map(|stranger| End::dial_from(&format!("127.0.0.{}:0", 2 + stranger % 20), outside.link()))
+        .collect();
+    let link = outside.link();
+    let _inside = node!("connect-connect --raw --interval 50ms --key-file {key} {link} {service}");
+    for client in clients {
+        assert_same(&client.receive_to_eof(), b"hello");
+    }
+    assert!(number_of(&outside, "strangers") >= 200 - 128);
 }
 
 #[test]

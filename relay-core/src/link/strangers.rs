@@ -188,6 +188,9 @@ impl From<Option<IpAddr>> for Origin {
     }
 }
 
+/// What is told of a link that gives way.
+pub const TOO_MANY: &str = "too many come and do not say whose they are";
+
 /// Of strangers from places with a node: all together, and from one place.
 const OF_NODES_MAX: [usize; 2] = [STRANGERS_OF_NODES_MAX; 2];
 /// The same from all other places.

@@ -8,7 +8,7 @@ use crate::farewell::Farewell;
 use crate::keyed::Fault as Unproven;
 use crate::limits::{LINK_WARM, LINKS_SPARE};
 use crate::link::pairing::Ticket;
-use crate::link::strangers::Origin;
+use crate::link::strangers::{Origin, TOO_MANY};
 use crate::link_end::LinkEnd;
 use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
 use crate::proto::link::{Event as Frame, Link};
@@ -58,7 +58,7 @@ impl Outside {
 
     pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
         while let Some(key) = self.strangers.surplus() {
-            self.lose_link(key, "too many come and do not say whose they are", context);
+            self.lose_link(key, TOO_MANY, context);
         }
     }
 
