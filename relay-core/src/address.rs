@@ -12,6 +12,7 @@
 
 mod error;
 mod foreign;
+mod four_way;
 mod parse;
 mod proxy;
 
@@ -88,6 +89,15 @@ pub enum TargetAt {
         /// The port.
         port: u16,
     },
+    /// A TCP connection that both ends dial at once, each from the port that the other dials.
+    FourWay {
+        /// The port to leave from, never 0.
+        local_port: u16,
+        /// The other end, or what stands in front of it.
+        host: TargetHost,
+        /// Its port, never 0.
+        port: u16,
+    },
     /// A Unix stream socket.
     Unix(UnixName),
     /// Descriptors 0 and 1.
@@ -152,6 +162,13 @@ impl ServiceName {
     }
 }
 
+impl TargetAt {
+    /// Whether both ends dial; one four-tuple is one connection at a time.
+    pub fn is_four_way(&self) -> bool {
+        matches!(self, Self::FourWay { .. })
+    }
+}
+
 impl fmt::Display for ListenPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.at.fmt(f)
@@ -193,6 +210,16 @@ impl fmt::Display for TargetAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::FourWay {
+                local_port,
+                host,
+                port,
+            } if local_port == port => write!(f, "4way:{host}:{port}"),
+            Self::FourWay {
+                local_port,
+                host,
+                port,
+            } => write!(f, "4way:{local_port}:{host}:{port}"),
             Self::Unix(name) => name.fmt(f),
             Self::Stdio => f.write_str("-"),
             Self::Fd { read, write } => write_descriptors(f, *read, *write),

@@ -164,6 +164,10 @@ pub struct Common {
     )]
     pub sandbox: Option<Switch>,
 
+    /// Read the clock that 4way addresses are dialled by as if it were later; for tests
+    #[arg(long, hide = true, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub four_way_clock_offset: Option<Duration>,
+
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub ipv4: bool,

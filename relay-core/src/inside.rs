@@ -107,6 +107,7 @@ impl Inside {
                 .links_max
                 .min(context.settings.sessions_max + LINKS_SPARE),
             only_one: settings.once,
+            one_each: link.is_four_way(),
             literal: link.name().is_none(),
         };
         let services = plan.servers.iter().map(|service| Service {
@@ -126,11 +127,11 @@ impl Inside {
             node: node_id(),
             services: services.collect(),
             link,
-            link_manner: Manner::of(settings, Purpose::Link),
+            link_manner: Manner::of(settings, Purpose::Link).telling(&context.report),
             server_manner: Manner {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
-                ..Manner::of(settings, Purpose::Session)
+                ..Manner::of(settings, Purpose::Session).telling(&context.report)
             },
             heartbeat: plan.heartbeat,
             keys: plan.keys,

@@ -78,6 +78,14 @@ pub const BACKLOG: i32 = 4096;
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The pause before a Unix socket whose backlog is full is tried again.
 pub const UNIX_RETRY: Duration = Duration::from_millis(20);
+/// A 4way dial that is not answered for so long is told to be waiting.
+pub const FOUR_WAY_SILENCE: Duration = Duration::from_millis(1500);
+/// A 4way dial that has not met the peer's for so long is warned of; each further warning comes after twice the time.
+pub const FOUR_WAY_WARNING_MIN: Duration = Duration::from_secs(30);
+/// See [`FOUR_WAY_WARNING_MIN`].
+pub const FOUR_WAY_WARNING_MAX: Duration = Duration::from_secs(3600);
+/// The loop is asked to wake so long before a tick, since epoll counts in milliseconds and the loop rounds up.
+pub const FOUR_WAY_LEAD: Duration = Duration::from_micros(2500);
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 32;
 /// How long the answer of a lookup serves further dials.

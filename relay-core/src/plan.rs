@@ -30,7 +30,10 @@ use crate::keyed::{Inner, KeyError, KeyFile, Keys, Role};
 use crate::limits::SERVICES_MAX;
 use crate::linux::privileges::User;
 use crate::proto::proxy_header::Version;
-use checks::{WordsSeen, check_families, check_raw_link_in, check_raw_names, check_raw_servers};
+use checks::{
+    WordsSeen, check_families, check_four_way_bind, check_raw_four_way, check_raw_link_in,
+    check_raw_names, check_raw_servers,
+};
 
 use proxies::{Proxies, check_ways};
 
@@ -83,6 +86,7 @@ impl RoutePlan {
             routes.extend(points.into_iter().zip(targets.into_iter().cycle()));
         }
         words_seen.check_options(common)?;
+        check_four_way_bind(routes.iter().map(|(_, target)| target), dialing.bind)?;
         let points = routes.iter().map(|(point, _)| point);
         let targets = routes.iter().map(|(_, target)| target);
         check_families(common.family(), points, targets.clone(), dialing.bind)?;
@@ -250,6 +254,7 @@ impl InsidePlan {
         if links.raw {
             check_raw_names(&services)?;
             check_raw_servers(&services)?;
+            check_raw_four_way(&link)?;
             once |= link_connected;
         }
         if once && link.len() > 1 {
@@ -263,11 +268,14 @@ impl InsidePlan {
             via,
             ..Settings::new(common, dialing, once)
         };
+        let four_way = link.iter().any(|target| target.at.is_four_way());
         let links_max = match inside.max_links {
             _ if once || link_connected => 1,
+            _ if four_way => link.len(),
             Some(links_max) => links_max,
             None => settings.sessions_max,
         };
+        check_four_way_bind(&link, dialing.bind)?;
         if let Some(bind) = dialing.bind
             && bind.port.is_some()
             && (links_max > 1 || link.len() > 1)
@@ -281,6 +289,7 @@ impl InsidePlan {
             inside.idle.unwrap_or(IDLE_LINKS_DEFAULT)
         };
         let targets = services.iter().flat_map(|service| &service.ports);
+        check_four_way_bind(targets.clone(), inside.server_bind)?;
         check_families(settings.family, [], &link, dialing.bind)?;
         check_families(settings.family, [], targets.clone(), inside.server_bind)?;
         check_ways("--via", settings.family, &settings.via, &link)?;
@@ -344,6 +353,10 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The version of the PROXY header that servers get.
     pub send_proxy: Option<Version>,
+    /// How long a 4way address is dialled: without end unless the time was given.
+    pub four_way_timeout: Option<Duration>,
+    /// Added to the clock that 4way addresses are dialled by, for tests.
+    pub four_way_clock_offset: Duration,
     /// How long a session may be silent in both directions.
     pub idle_timeout: Option<Duration>,
     /// How long a session with one finished direction may be silent in the other.
@@ -376,6 +389,8 @@ impl Settings {
             via: Arc::default(),
             connect_timeout: dialing.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
             send_proxy: dialing.send_proxy,
+            four_way_timeout: dialing.connect_timeout,
+            four_way_clock_offset: common.four_way_clock_offset.unwrap_or_default(),
             idle_timeout: common.idle_timeout.and_then(|timeout| timeout.0),
             half_close_timeout: common
                 .half_close_timeout

@@ -91,7 +91,7 @@ impl RawInside {
         ) else {
             return Err("a raw link needs one LINK and one SERVER".to_owned());
         };
-        let manner = Manner::of(settings, Purpose::Session);
+        let manner = Manner::of(settings, Purpose::Session).telling(&context.report);
         let mut inside = Self {
             entries: Entries::default(),
             ids: SessionIds::new(),
@@ -143,6 +143,7 @@ impl RawInside {
             && !self.inherited
             && !self.draining
             && !served
+            && (self.entries.is_empty() || !self.link.at.is_four_way())
             && self.entries.len() < self.sessions_max
     }
 

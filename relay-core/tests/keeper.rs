@@ -608,5 +608,6 @@ const POLICY: Policy = Policy {
     interval: Duration::from_secs(2),
     links_max: 1000,
     only_one: false,
+    one_each: false,
     literal: false,
 };

@@ -114,6 +114,14 @@ pub enum AddressFault {
     UnixTooLong,
     /// `fd:` with something that is not one or two descriptors.
     Descriptor,
+    /// `4way:` with something that is no peer and port.
+    FourWayForm,
+    /// `4way:` with ports alone. What to write instead.
+    FourWayPeerMissing(String),
+    /// `4way:` with two ranges of different widths.
+    FourWayWidths,
+    /// `4way:` to listen on.
+    FourWayListened,
 }
 
 impl fmt::Display for AddressError {
@@ -204,6 +212,20 @@ impl fmt::Display for AddressFault {
                 "the name is too long: expected at most {UNIX_NAME_BYTES_MAX} bytes"
             ),
             Self::Descriptor => write!(f, "expected fd:N or fd:R,W"),
+            Self::FourWayForm => {
+                write!(f, "expected 4way:PEER:PORT or 4way:LOCALPORT:PEER:PORT")
+            }
+            Self::FourWayPeerMissing(write) => {
+                write!(f, "the peer is missing: write {write}")
+            }
+            Self::FourWayWidths => write!(
+                f,
+                "a link has a port at each end: expected as many local ports as the peer's"
+            ),
+            Self::FourWayListened => write!(
+                f,
+                "both ends dial: expected as LINK, or where something is dialled"
+            ),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::net::if_::if_nametoindex;
 
 use super::foreign::{explain_foreign, explain_unix_options};
+use super::four_way::{FourWayWord, parse_four_way};
 use super::proxy::{Proxy, parse_bind_proxy, without_password};
 use super::{
     AddressError, AddressFault, BindAddress, ListenAt, ListenHost, ListenPoint, ServiceName,
@@ -27,6 +28,7 @@ pub fn parse_listen(word: &str) -> Result<Vec<ListenPoint>, AddressError> {
         Word::Unix(name) => Ok(one(ListenAt::Unix(name))),
         Word::Fd { read, write } => Ok(one(ListenAt::Fd { read, write })),
         Word::SocksBind(proxy) => Ok(one(ListenAt::SocksBind(proxy))),
+        Word::FourWay(_) => Err(AddressError::new(word, AddressFault::FourWayListened)),
         Word::Tcp {
             host,
             before_port,
@@ -64,21 +66,16 @@ pub fn parse_target(word: &str) -> Result<Vec<Target>, AddressError> {
         Word::Unix(name) => Ok(one(TargetAt::Unix(name))),
         Word::Fd { read, write } => Ok(one(TargetAt::Fd { read, write })),
         Word::SocksBind(_) => Err(refuse(AddressFault::BindDialled)),
+        Word::FourWay(word) => Ok(word.targets()),
         Word::Tcp { ports, .. } if *ports.start() == 0 => Err(refuse(AddressFault::PortZero)),
         Word::Tcp {
             host,
             before_port,
             ports,
         } => {
-            let host = match host {
-                HostWord::Star => return Err(refuse(AddressFault::StarDialled)),
-                HostWord::Empty => TargetHost::Localhost,
-                HostWord::Name(name) if name.eq_ignore_ascii_case("localhost") => {
-                    TargetHost::Localhost
-                }
-                HostWord::Ip(ip, zone) => TargetHost::Ip(ip, zone),
-                HostWord::Name(name) => TargetHost::Name(name),
-            };
+            let host = host
+                .dialled()
+                .ok_or_else(|| refuse(AddressFault::StarDialled))?;
             Ok(ports
                 .map(|port| Target {
                     word: format!("{before_port}{port}"),
@@ -154,6 +151,7 @@ pub(super) enum Word<'a> {
         before_port: &'a str,
         ports: RangeInclusive<u16>,
     },
+    FourWay(FourWayWord<'a>),
 }
 
 pub(super) enum HostWord {
@@ -161,6 +159,21 @@ pub(super) enum HostWord {
     Star,
     Ip(IpAddr, u32),
     Name(String),
+}
+
+impl HostWord {
+    /// What it means where something is dialled; `*` means nothing there.
+    pub(super) fn dialled(self) -> Option<TargetHost> {
+        match self {
+            Self::Star => None,
+            Self::Empty => Some(TargetHost::Localhost),
+            Self::Name(name) if name.eq_ignore_ascii_case("localhost") => {
+                Some(TargetHost::Localhost)
+            }
+            Self::Ip(ip, zone) => Some(TargetHost::Ip(ip, zone)),
+            Self::Name(name) => Some(TargetHost::Name(name)),
+        }
+    }
 }
 
 pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
@@ -184,6 +197,9 @@ pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
     }
     if let Some(descriptors) = word.strip_prefix("fd:") {
         return parse_descriptors(descriptors);
+    }
+    if let Some(four_way) = word.strip_prefix("4way:") {
+        return parse_four_way(four_way).map(Word::FourWay);
     }
     match explain_foreign(word) {
         Some(fault) => Err(fault),
@@ -291,7 +307,7 @@ pub(super) fn is_host(text: &str) -> bool {
 }
 
 /// What is `behind` the host is known only to be repeated in a message.
-fn parse_host(host: &str, behind: &str) -> Result<HostWord, AddressFault> {
+pub(super) fn parse_host(host: &str, behind: &str) -> Result<HostWord, AddressFault> {
     if host.is_empty() {
         return Ok(HostWord::Empty);
     }
@@ -368,7 +384,7 @@ fn is_name(host: &str) -> bool {
     relative.len() <= NAME_BYTES_MAX && relative.split('.').all(is_label)
 }
 
-fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, AddressFault> {
+pub(super) fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, AddressFault> {
     let Some((first, last)) = text.split_once('-') else {
         let port = parse_port(text)?;
         return Ok(port..=port);

@@ -15,6 +15,8 @@ pub(super) enum Address {
     /// A name that only the last proxy resolves.
     Named(TargetHost, u16),
     Unix(UnixName),
+    /// Both ends dial.
+    FourWay(TargetAt),
     /// The link that was inherited.
     Inherited,
 }
@@ -58,6 +60,11 @@ impl Place {
         self.targets.first()
     }
 
+    /// Whether both ends dial: a link for each port.
+    pub(super) fn is_four_way(&self) -> bool {
+        self.first().is_some_and(|target| target.at.is_four_way())
+    }
+
     /// The host's name, if it has to be looked up.
     pub(super) fn name(&self) -> Option<&str> {
         match &self.first()?.at {
@@ -88,6 +95,11 @@ impl Place {
                 ..
             }) => self.at(&[with_zone(*ip, 0, *zone)]),
             Some(TargetAt::Unix(name)) => vec![Address::Unix(name.clone())],
+            Some(TargetAt::FourWay { .. }) => {
+                let each = self.targets.iter();
+                each.map(|target| Address::FourWay(target.at.clone()))
+                    .collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -131,6 +143,7 @@ impl Address {
                 port: *port,
             }),
             Self::Unix(name) => Some(TargetAt::Unix(name.clone())),
+            Self::FourWay(at) => Some(at.clone()),
             Self::Inherited => None,
         }
     }
@@ -142,6 +155,7 @@ impl fmt::Display for Address {
             Self::Tcp(address) => address.fmt(f),
             Self::Named(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(name) => name.fmt(f),
+            Self::FourWay(at) => at.fmt(f),
             Self::Inherited => f.write_str("the inherited link"),
         }
     }

@@ -26,6 +26,8 @@ pub struct Policy {
     pub links_max: usize,
     /// Exactly one link, whatever happens to it. Its addresses are dialled one after the other, each once.
     pub only_one: bool,
+    /// One link to each address, which is dialled again when that link is gone; no other number counts.
+    pub one_each: bool,
     /// The addresses are as they are typed: no lookup.
     pub literal: bool,
 }
@@ -61,6 +63,8 @@ struct Place<A> {
     /// The last lookup gave it.
     listed: bool,
     node: Option<NodeId>,
+    /// Established links that were dialled there.
+    links: usize,
     dials: usize,
     /// The last dial failed: one at a time probes it.
     down: bool,
@@ -139,6 +143,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
                     address,
                     listed: true,
                     node: None,
+                    links: 0,
                     dials: 0,
                     down: false,
                     backoff: Backoff::default(),
@@ -167,6 +172,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.linked = true;
         if let Some(place) = self.dial_ended(address) {
             place.node = Some(id);
+            place.links += 1;
             place.down = false;
         }
         let at = self
@@ -262,11 +268,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             places,
             ..
         } = self;
-        if let Some(place) = places
-            .iter_mut()
-            .find(|place| place.address == *address && !returned)
-        {
-            if lived >= LINK_HEALTHY {
+        if let Some(place) = places.iter_mut().find(|place| place.address == *address) {
+            place.links = place.links.saturating_sub(1);
+            if returned {
+                // Its end was asked for.
+            } else if lived >= LINK_HEALTHY {
                 place.backoff.healthy();
             } else {
                 place.backoff.failed(policy.interval, rng, now);
@@ -366,7 +372,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         let windows = self
             .nodes
             .iter()
-            .filter(|node| node.idle.len() > self.policy.idle_min)
+            .filter(|node| !self.policy.one_each && node.idle.len() > self.policy.idle_min)
             .map(|node| node.surplus.window_ends);
         pauses.chain(lookup).chain(windows).min()
     }
@@ -380,8 +386,8 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             ..
         } = self;
         nodes.iter_mut().find_map(|node| {
-            let too_many =
-                *draining || (!policy.only_one && node.has_surplus(policy.idle_min, now));
+            let counts = !policy.only_one && !policy.one_each;
+            let too_many = *draining || (counts && node.has_surplus(policy.idle_min, now));
             let link = too_many.then(|| node.idle.take_oldest()).flatten()?;
             node.returning.push(link);
             Some(link)
@@ -394,6 +400,10 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             let probes = place.dials == 0 && !self.policy.only_one;
             place.backoff.paused_until(now).is_none() && (!place.down || probes)
         };
+        if self.policy.one_each {
+            let free = |place: &Place<A>| place.links == 0 && place.dials == 0 && ready(place);
+            return self.places.iter().position(free);
+        }
         let unknown = self.places.iter().position(|place| {
             place.listed && ready(place) && place.dials == 0 && self.leads_nowhere(place)
         });
@@ -437,7 +447,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         let nodes = &self.nodes;
         let known = |id| nodes.iter().any(|node| Some(node.id) == id);
         self.places
-            .retain(|place| place.listed || place.dials > 0 || known(place.node));
+            .retain(|place| place.listed || place.dials + place.links > 0 || known(place.node));
     }
 
     fn dials(&self) -> usize {

@@ -7,3 +7,4 @@ pub mod idle;
 pub mod keeper;
 pub mod pairing;
 pub mod strangers;
+pub mod ticks;

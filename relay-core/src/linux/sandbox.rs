@@ -48,7 +48,7 @@ impl Needs {
     ) -> Self {
         let is_name = |host: &TargetHost| matches!(host, TargetHost::Name(_));
         for target in targets {
-            self.names |= matches!(target, TargetAt::Tcp { host, .. } if is_name(host));
+            self.names |= matches!(target, TargetAt::Tcp { host, .. } | TargetAt::FourWay { host, .. } if is_name(host));
             self.abstract_sockets |= matches!(target, TargetAt::Unix(UnixName::Abstract(_)));
         }
         self.names |= via.iter().any(|proxy| is_name(&proxy.host));

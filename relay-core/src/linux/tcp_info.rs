@@ -21,6 +21,8 @@ pub fn unread_bytes(socket: impl AsFd) -> io::Result<usize> {
 /// The part of TCP_INFO (tcp(7)) that tells whether the peer's host is there.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpInfo {
+    /// How far the connection is.
+    pub state: State,
     /// Since the last segment with data came.
     pub since_data: Duration,
     /// Since the last acknowledgement came.
@@ -29,6 +31,17 @@ pub struct TcpInfo {
     pub unacknowledged: u32,
     /// Window or keepalive probes that were not answered.
     pub probes: u8,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A SYN was sent, and perhaps one received.
+    Opening,
+    /// Both SYNs are acknowledged.
+    Open,
+    /// It is over, or has failed.
+    Closed,
 }
 
 /// Asks the kernel. An error where the socket is no TCP one.
@@ -50,9 +63,19 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
         return Err(io::Error::last_os_error());
     }
     Ok(TcpInfo {
+        state: match info.tcpi_state {
+            TCP_SYN_SENT | TCP_SYN_RECV => State::Opening,
+            TCP_CLOSE => State::Closed,
+            _ => State::Open,
+        },
         since_data: Duration::from_millis(info.tcpi_last_data_recv.into()),
         since_ack: Duration::from_millis(info.tcpi_last_ack_recv.into()),
         unacknowledged: info.tcpi_unacked,
         probes: info.tcpi_probes,
     })
 }
+
+// include/net/tcp_states.h, which the libc crate does not have.
+const TCP_SYN_SENT: u8 = 2;
+const TCP_SYN_RECV: u8 = 3;
+const TCP_CLOSE: u8 = 7;

@@ -49,7 +49,7 @@ impl WordsSeen {
         let mut connected = false;
         for target in targets {
             let (read, write) = match target.at {
-                TargetAt::Tcp { .. } | TargetAt::Unix(_) => continue,
+                TargetAt::Tcp { .. } | TargetAt::FourWay { .. } | TargetAt::Unix(_) => continue,
                 TargetAt::Stdio => (STDIN, STDOUT),
                 TargetAt::Fd { read, write } => (read, write),
             };
@@ -176,6 +176,10 @@ pub(super) fn check_families<'a>(
         if let TargetAt::Tcp {
             host: TargetHost::Ip(ip, _),
             ..
+        }
+        | TargetAt::FourWay {
+            host: TargetHost::Ip(ip, _),
+            ..
         } = target.at
         {
             check(ip, &target.word)?;
@@ -184,6 +188,31 @@ pub(super) fn check_families<'a>(
     match bind {
         Some(bind) => bind.ip.map_or(Ok(()), |ip| check(ip, &bind)),
         None => Ok(()),
+    }
+}
+
+/// A 4way address has its local port in its own word.
+pub(super) fn check_four_way_bind<'a>(
+    targets: impl IntoIterator<Item = &'a Target>,
+    bind: Option<BindAddress>,
+) -> Result<(), PlanError> {
+    let Some(bind) = bind.filter(|bind| bind.port.is_some()) else {
+        return Ok(());
+    };
+    match targets.into_iter().find(|target| target.at.is_four_way()) {
+        Some(target) => Err(PlanError::FourWayBindPort {
+            bind,
+            word: target.word.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The sessions of a raw link come one after the other, and nothing would tell which link they come by.
+pub(super) fn check_raw_four_way(link: &[Target]) -> Result<(), PlanError> {
+    match link {
+        [target, _, ..] if target.at.is_four_way() => Err(PlanError::RawFourWays(link.len())),
+        _ => Ok(()),
     }
 }
 

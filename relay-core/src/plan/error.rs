@@ -122,6 +122,15 @@ pub enum PlanError {
     RawServers(usize),
     /// `--raw`, and so many ports for links.
     RawLinks(usize),
+    /// `--bind` with a port, and an address that has its own.
+    FourWayBindPort {
+        /// The value.
+        bind: BindAddress,
+        /// The address.
+        word: String,
+    },
+    /// `--raw`, and so many ports of a 4way address.
+    RawFourWays(usize),
     /// `--raw` with a link port that cannot be closed.
     RawInherited(String),
 }
@@ -266,6 +275,14 @@ impl fmt::Display for PlanError {
                     "unable to use {links} ports as LINK with --raw: one open port is one signal"
                 )
             }
+            Self::FourWayBindPort { bind, word } => write!(
+                f,
+                "unable to use {bind} with {word}: the local port stands in the address: write 4way:LOCALPORT:PEER:PORT"
+            ),
+            Self::RawFourWays(links) => write!(
+                f,
+                "unable to use {links} ports of a 4way address as LINK with --raw: expected one"
+            ),
             Self::RawInherited(word) => write!(
                 f,
                 "unable to use {word} as LINK with --raw: an inherited listening socket cannot be closed between clients"

@@ -19,6 +19,7 @@ use socket2::{Domain, Socket, Type};
 
 use self::through::{Obstacle, Through};
 use super::end::{End, is_blocked};
+use super::four_way::{FourWay, FourWayManner};
 use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
 use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
@@ -26,7 +27,7 @@ use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
 use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, UNIX_RETRY};
 use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
-use crate::report;
+use crate::report::{self, Report};
 use crate::session::CloseReason;
 use crate::token::{Key, Slot};
 
@@ -43,6 +44,8 @@ pub struct Manner {
     pub via: Arc<[Proxy]>,
     /// For all addresses together, the lookup included.
     pub timeout: Duration,
+    /// What holds for 4way addresses instead.
+    pub four_way: FourWayManner,
 }
 
 impl Manner {
@@ -60,7 +63,20 @@ impl Manner {
             bind: settings.bind,
             via: settings.via.clone(),
             timeout: settings.connect_timeout,
+            four_way: FourWayManner {
+                timeout: settings.four_way_timeout,
+                clock_offset: settings.four_way_clock_offset,
+                after_loss: false,
+                report: None,
+            },
         }
+    }
+
+    /// Tells there how dials go that may take long.
+    #[must_use]
+    pub fn telling(mut self, report: &Report) -> Self {
+        self.four_way.report = Some(report.clone());
+        self
     }
 }
 
@@ -71,6 +87,8 @@ pub struct Dial {
     /// The slot of the end that is to be.
     slot: Slot,
     port: u16,
+    /// Of a 4way address: the port to leave from.
+    local_port: Option<u16>,
     stage: Stage,
     deadline: Instant,
 }
@@ -80,6 +98,7 @@ enum Stage {
     Resolving(Question),
     Trying(Trying),
     Through(Box<Through>),
+    FourWay(Box<FourWay>),
     /// A Unix socket whose backlog was full is tried again at that time.
     Unix(UnixName, Instant),
 }
@@ -124,6 +143,8 @@ pub enum DialError {
     ToItself,
     /// A proxy on the way.
     Through(Box<Obstacle>),
+    /// A 4way dial of this very host.
+    OwnAddress,
 }
 
 impl Dial {
@@ -136,51 +157,67 @@ impl Dial {
         key: Key,
         now: Instant,
     ) -> Self {
-        let trying = |answer, port| Stage::Trying(Trying::new(answer, &manner, port, now));
-        let (port, stage) = match target {
-            TargetAt::Tcp { host, port } if !manner.via.is_empty() => {
-                let through = Through::start(host, *port, &manner, resolver, key, now);
-                (*port, Stage::Through(Box::new(through)))
-            }
-            TargetAt::Tcp {
-                host: TargetHost::Localhost,
+        let (host, port, local_port) = match target {
+            TargetAt::Tcp { host, port } => (Some(host), *port, None),
+            TargetAt::FourWay {
+                local_port,
+                host,
                 port,
-            } => (*port, trying(Ok(localhost(manner.family).into()), *port)),
-            TargetAt::Tcp {
-                host: TargetHost::Ip(ip, zone),
-                port,
-            } => (*port, trying(Ok([with_zone(*ip, 0, *zone)].into()), *port)),
-            TargetAt::Tcp {
-                host: TargetHost::Name(name),
-                port,
-            } => {
-                let question = resolver.question();
-                let stage = match resolver.lookup(name, Asker::Dial(key, question), now) {
-                    Some(answer) => trying(answer, *port),
-                    None => Stage::Resolving(question),
-                };
-                (*port, stage)
-            }
-            TargetAt::Unix(name) => (0, Stage::Unix(name.clone(), now)),
-            TargetAt::Stdio | TargetAt::Fd { .. } => (0, trying(Err("not an address".into()), 0)),
+            } => (Some(host), *port, Some(*local_port)),
+            TargetAt::Unix(_) | TargetAt::Stdio | TargetAt::Fd { .. } => (None, 0, None),
         };
-        Self {
-            deadline: now + manner.timeout,
+        let timeout = match local_port {
+            Some(_) => manner.four_way.timeout.unwrap_or(FOREVER),
+            None => manner.timeout,
+        };
+        let question = resolver.question();
+        let mut dial = Self {
+            deadline: now + timeout,
             manner,
             slot,
             port,
-            stage,
+            local_port,
+            stage: Stage::Resolving(question),
+        };
+        if let (TargetAt::Tcp { host, port }, false) = (target, dial.manner.via.is_empty()) {
+            let through = Through::start(host, *port, &dial.manner, resolver, key, now);
+            dial.stage = Stage::Through(Box::new(through));
+            return dial;
         }
+        let answer = match (host, target) {
+            (Some(TargetHost::Localhost), _) => Some(Ok(localhost(dial.manner.family).into())),
+            (Some(TargetHost::Ip(ip, zone)), _) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
+            (Some(TargetHost::Name(name)), _) => {
+                resolver.lookup(name, Asker::Dial(key, question), now)
+            }
+            (None, TargetAt::Unix(name)) => {
+                dial.stage = Stage::Unix(name.clone(), now);
+                None
+            }
+            (None, _) => Some(Err("not an address".into())),
+        };
+        if let Some(answer) = answer {
+            dial.resolved(question, answer, now);
+        }
+        dial
     }
 
     /// The answer to a lookup, if it is this dial's.
     pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
         match &mut self.stage {
             Stage::Resolving(asked) if *asked == question => {
-                self.stage = Stage::Trying(Trying::new(answer, &self.manner, self.port, now));
+                let trying = Trying::new(answer, &self.manner, self.port, now);
+                // Both ends must dial the same pair of addresses: the first one it is.
+                self.stage = match (self.local_port, trying.candidates.front()) {
+                    (Some(local_port), Some(peer)) => {
+                        let four_way = FourWay::new(*peer, local_port, &self.manner, now);
+                        Stage::FourWay(Box::new(four_way))
+                    }
+                    _ => Stage::Trying(trying),
+                };
             }
             Stage::Through(through) => through.resolved(question, &answer, &self.manner),
-            Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
+            Stage::Resolving(_) | Stage::Trying(_) | Stage::FourWay(_) | Stage::Unix(..) => {}
         }
     }
 
@@ -189,6 +226,7 @@ impl Dial {
         match &mut self.stage {
             Stage::Trying(trying) => trying.note(event, slot, self.slot),
             Stage::Through(through) => through.note(event, slot, self.slot),
+            Stage::FourWay(four_way) => four_way.note(event, slot),
             Stage::Resolving(_) | Stage::Unix(..) => {}
         }
     }
@@ -201,6 +239,7 @@ impl Dial {
             Stage::Unix(name, due) => dial_unix(name, due, registry, key, slot, now),
             Stage::Trying(trying) => trying.run(manner, slot, registry, key, now),
             Stage::Through(through) => through.run(manner, slot, registry, key, now),
+            Stage::FourWay(four_way) => four_way.run(registry, key, slot, now),
         };
         match (step, &self.stage) {
             (Step::Pending, Stage::Through(through)) if now >= self.deadline => {
@@ -215,6 +254,7 @@ impl Dial {
     pub fn deadline(&self) -> Instant {
         match &self.stage {
             Stage::Trying(trying) if trying.can_start() => trying.next_at.min(self.deadline),
+            Stage::FourWay(four_way) => four_way.deadline().min(self.deadline),
             Stage::Unix(_, due) => (*due).min(self.deadline),
             Stage::Through(through) => through
                 .next_at()
@@ -436,7 +476,7 @@ impl DialError {
         match self {
             Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
             Self::Through(obstacle) => obstacle.code() == RefusedCode::Refused,
-            Self::NoName(_) | Self::TimedOut | Self::ToItself => false,
+            Self::NoName(_) | Self::TimedOut | Self::ToItself | Self::OwnAddress => false,
         }
     }
 
@@ -450,7 +490,7 @@ impl DialError {
         match self {
             Self::NoName(_) => RefusedCode::NoName,
             Self::TimedOut => RefusedCode::Timeout,
-            Self::ToItself => RefusedCode::Refused,
+            Self::ToItself | Self::OwnAddress => RefusedCode::Refused,
             Self::Through(obstacle) => obstacle.code(),
             Self::Failed(error) => match error.raw_os_error() {
                 Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ENOENT) => RefusedCode::Refused,
@@ -470,8 +510,14 @@ impl fmt::Display for DialError {
             Self::NoName(reason) => f.write_str(reason),
             Self::TimedOut => f.write_str("connection timed out"),
             Self::ToItself => f.write_str("nobody listens there: the socket connected to itself"),
+            Self::OwnAddress => {
+                f.write_str("the peer is this very host: the socket connected to itself")
+            }
             Self::Failed(error) => f.write_str(&report::reason(error)),
             Self::Through(obstacle) => obstacle.fmt(f),
         }
     }
 }
+
+/// Longer than any option can be.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

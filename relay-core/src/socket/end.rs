@@ -453,6 +453,14 @@ impl End {
         SockRef::from(&self.read).take_error().ok().flatten()
     }
 
+    /// Takes off what ICMP said of a connection that goes on, and that epoll tells as an error for as long as it is there.
+    pub fn forgive(&mut self) {
+        let mut rest = [0; 1];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        while recv(self.read.as_raw_fd(), &mut rest, flags).is_ok() {}
+        self.failed = false;
+    }
+
     /// Why it has failed, as far as the kernel still knows.
     pub fn failure(&self) -> io::Error {
         self.take_error()

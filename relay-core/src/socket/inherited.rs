@@ -78,7 +78,7 @@ pub fn target(target: &Target, purpose: Purpose) -> Option<io::Result<End>> {
     match &target.at {
         TargetAt::Stdio => Some(stdio(purpose)),
         TargetAt::Fd { read, write } => Some(connection(*read, *write, purpose)),
-        TargetAt::Tcp { .. } | TargetAt::Unix(_) => None,
+        TargetAt::Tcp { .. } | TargetAt::FourWay { .. } | TargetAt::Unix(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod conversation;
 pub mod dial;
 pub mod end;
+pub mod four_way;
 pub mod inherited;
 pub mod listen;
 pub mod options;

@@ -13,6 +13,7 @@ use mio::event::Event;
 use super::conversation::{Conversation, Failure, Talk};
 use super::dial::{Dial, Manner, Step};
 use super::end::End;
+use super::four_way::FourWayManner;
 use super::listen::{Accepted, Peer};
 use super::options::Purpose;
 use super::resolve::{Answer, Question, Resolver};
@@ -99,6 +100,7 @@ impl SocksBind {
                 bind: None,
                 via: Arc::default(),
                 timeout: CONNECT_TIMEOUT_DEFAULT,
+                four_way: FourWayManner::default(),
             },
             key,
             stage: Stage::Idle,

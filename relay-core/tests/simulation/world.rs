@@ -32,6 +32,7 @@ impl Settings {
                 interval: Duration::from_secs(2),
                 links_max: 1000,
                 only_one: false,
+                one_each: false,
                 literal: false,
             },
             latency_max: Duration::from_millis(20),

@@ -297,6 +297,10 @@ const ALWAYS: &[(&str, &[i64])] = &[
         ],
     ),
     (
+        "a processor of one's own, for the instant of a 4way dial",
+        &[libc::SYS_sched_setaffinity],
+    ),
+    (
         "who this is, how much it may use, and randomness",
         &[
             libc::SYS_getegid,

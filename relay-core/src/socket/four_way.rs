@@ -1,0 +1,246 @@
+//! The dial of one four-tuple: each end dials the other from the port that the other dials (RFC 9293 §3.5, simultaneous open).
+//!
+//! Being refused is a try, not a failure: [`crate::link::ticks`] says when the next one is due. A try that nobody answers is left to the
+//! kernel, which repeats its SYN until the peer's comes.
+
+mod story;
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
+use mio::event::Event;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
+
+use super::dial::{DialError, Manner, Step};
+use super::end::End;
+use super::listen::{Peer, with_zone};
+use super::options::{Purpose, prepare};
+use crate::ids::random;
+use crate::limits::FOUR_WAY_LEAD;
+use crate::link::ticks::{Answer, Ticks};
+use crate::linux::instant::{SPIN_MAX, Seat, spin_until, wall_clock};
+use crate::linux::tcp_info::{State, tcp_info};
+use crate::report::Report;
+use crate::token::{Key, Slot};
+
+use self::story::Story;
+
+/// What is particular to such dials.
+#[derive(Clone, Debug, Default)]
+pub struct FourWayManner {
+    /// For how long tries are made; without end if `None`.
+    pub timeout: Option<Duration>,
+    /// Added to the wall clock, for tests.
+    pub clock_offset: Duration,
+    /// A connection of the same ports has just broken.
+    pub after_loss: bool,
+    /// Who is told how it goes.
+    pub report: Option<Report>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct FourWay {
+    local: SocketAddr,
+    peer: SocketAddr,
+    purpose: Purpose,
+    clock_offset: Duration,
+    ticks: Ticks,
+    attempt: Option<End>,
+    wake_at: Instant,
+    story: Story,
+}
+
+/// What came of a try.
+enum Outcome {
+    Connected,
+    Itself,
+    Again(Answer, io::Error),
+    Failed(io::Error),
+}
+
+impl FourWay {
+    pub(super) fn new(peer: SocketAddr, local_port: u16, manner: &Manner, now: Instant) -> Self {
+        let FourWayManner {
+            clock_offset,
+            after_loss,
+            ..
+        } = manner.four_way;
+        let (ip, zone) = match manner.bind {
+            Some(bind) => (bind.ip, bind.zone),
+            None => (None, 0),
+        };
+        let unspecified = if peer.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        let seed = u64::from_ne_bytes(random());
+        let wall = wall_clock() + clock_offset;
+        Self {
+            local: with_zone(ip.unwrap_or(unspecified), local_port, zone),
+            peer,
+            purpose: manner.purpose,
+            clock_offset,
+            ticks: Ticks::new((local_port, peer.port()), after_loss, seed, wall),
+            attempt: None,
+            wake_at: now,
+            story: Story::new(local_port, peer, manner.four_way.report.clone(), now),
+        }
+    }
+
+    /// Takes in what epoll says of the try.
+    pub(super) fn note(&mut self, event: &Event, slot: Slot) {
+        if let Some(end) = &mut self.attempt {
+            end.note(event, slot);
+        }
+    }
+
+    /// When [`FourWay::run`] has something to do though nothing came.
+    pub(super) fn deadline(&self) -> Instant {
+        self.wake_at
+    }
+
+    /// Does what is due: some tries at most.
+    pub(super) fn run(&mut self, registry: &Registry, key: Key, slot: Slot, now: Instant) -> Step {
+        if let Some(mut end) = self.attempt.take_if(|end| end.is_writable()) {
+            match self.outcome(&mut end) {
+                None => self.attempt = Some(end),
+                Some(outcome) => {
+                    if let Some(step) = self.conclude(outcome, Some(end), now) {
+                        return step;
+                    }
+                }
+            }
+        }
+        loop {
+            let due = self.ticks.due();
+            let wall = self.wall();
+            if due > wall + SPIN_MAX {
+                self.story.go_on(now);
+                self.wake_at = self
+                    .story
+                    .next_at()
+                    .min(now + (due - wall).saturating_sub(FOUR_WAY_LEAD));
+                return Step::Pending;
+            }
+            self.attempt = None;
+            let (outcome, mut end) = match self.fire(due) {
+                Ok((end, outcome)) => (outcome, Some(end)),
+                Err(error) => (Some(Outcome::of(error)), None),
+            };
+            if let Some(end) = &mut end
+                && matches!(outcome, None | Some(Outcome::Connected))
+                && let Err(error) = end.register(registry, key, slot)
+            {
+                return Step::Failed(DialError::Failed(error));
+            }
+            match outcome {
+                None => {
+                    self.story.waits(now);
+                    self.attempt = end;
+                }
+                Some(outcome) => {
+                    if let Some(step) = self.conclude(outcome, end, now) {
+                        return step;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try. On a short path its answer is there when the call returns.
+    fn fire(&mut self, due: Duration) -> io::Result<(End, Option<Outcome>)> {
+        self.ticks.fired(self.wall());
+        let seat = self.ticks.is_exact().then(Seat::at_random);
+        let socket = Socket::new(
+            Domain::for_address(self.peer),
+            Type::STREAM.nonblocking(),
+            None,
+        )?;
+        prepare(&socket, self.purpose)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&self.local.into())?;
+        if seat.is_some() {
+            spin_until(due.saturating_sub(self.clock_offset));
+            self.ticks.fired(self.wall());
+        }
+        let result = socket.connect(&self.peer.into());
+        drop(seat);
+        match result {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        let answered = poll(&mut fds, PollTimeout::ZERO)? > 0;
+        let mut end = End::socket(socket.into());
+        let outcome = if answered {
+            self.outcome(&mut end)
+        } else {
+            None
+        };
+        Ok((end, outcome))
+    }
+
+    /// What came of a try that epoll has something to tell of. ICMP may have come while the kernel was busy with the socket, which
+    /// then goes on with its try.
+    fn outcome(&self, end: &mut End) -> Option<Outcome> {
+        let state = tcp_info(end.as_fd()).map_or(State::Closed, |info| info.state);
+        match state {
+            State::Closed => return Some(Outcome::of(end.failure())),
+            State::Opening | State::Open => end.forgive(),
+        }
+        match state {
+            State::Open if end.local_address() == Some(self.peer) => Some(Outcome::Itself),
+            State::Open => Some(Outcome::Connected),
+            State::Opening | State::Closed => None,
+        }
+    }
+
+    fn conclude(&mut self, outcome: Outcome, end: Option<End>, now: Instant) -> Option<Step> {
+        match (outcome, end) {
+            (Outcome::Connected, Some(end)) => {
+                self.story.connected(now);
+                Some(Step::Connected(end, Peer::Tcp(self.peer)))
+            }
+            (Outcome::Itself | Outcome::Connected, _) => Some(Step::Failed(DialError::OwnAddress)),
+            (Outcome::Failed(error), _) => Some(Step::Failed(DialError::Failed(error))),
+            (Outcome::Again(answer, error), end) => {
+                // The next try is another connection of the same ports.
+                drop(end);
+                self.story.answered(answer, &error, now);
+                self.ticks.answered(answer, self.wall());
+                None
+            }
+        }
+    }
+
+    fn wall(&self) -> Duration {
+        wall_clock() + self.clock_offset
+    }
+}
+
+impl Outcome {
+    fn of(error: io::Error) -> Self {
+        let answer = match error.raw_os_error() {
+            Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ECONNABORTED) => Answer::Reset,
+            Some(
+                libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::ENETDOWN
+                | libc::ENONET
+                | libc::EPROTO
+                | libc::EPERM,
+            ) => Answer::Unreachable,
+            Some(libc::ETIMEDOUT) => Answer::Nothing,
+            Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE) => Answer::Busy,
+            _ => return Self::Failed(error),
+        };
+        Self::Again(answer, error)
+    }
+}

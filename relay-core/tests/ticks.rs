@@ -1,0 +1,267 @@
+//! Two ends that know nothing of each other, in virtual time: whether the ticks bring them together.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use relay_core::link::ticks::{Answer, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
+
+#[test]
+fn behind_firewalls_that_reset_two_ends_meet_though_the_path_has_no_delay() {
+    let mut took = trials(|seed| {
+        let mut world = World::new(seed);
+        world.one_way = Duration::from_micros(30);
+        world.later = world.up_to(Duration::from_secs(10));
+        world
+    });
+    assert!(median(&mut took) < Duration::from_secs(2), "{took:?}");
+    assert!(took.iter().all(|time| *time < Duration::from_secs(20)));
+}
+
+#[test]
+fn on_a_path_with_delay_clocks_may_differ_by_more_than_it() {
+    for (one_way_ms, offset_ms) in [(10, 10), (20, 10), (20, 50), (50, 50), (100, 50), (1, 3)] {
+        let mut took = trials(|seed| {
+            let mut world = World::new(seed);
+            world.one_way = Duration::from_millis(one_way_ms);
+            world.offset = Duration::from_millis(offset_ms);
+            world.later = world.up_to(Duration::from_secs(10));
+            world
+        });
+        let median = median(&mut took);
+        assert!(median < Duration::from_secs(2), "{one_way_ms} ms: {took:?}");
+        let longest = *took.last().unwrap();
+        assert!(
+            longest < Duration::from_secs(20),
+            "{one_way_ms} ms: {took:?}"
+        );
+    }
+}
+
+#[test]
+fn behind_firewalls_that_drop_they_meet_at_the_first_try_of_the_later_one() {
+    let took = trials(|seed| {
+        let mut world = World::new(seed);
+        world.drops = [true, true];
+        world.one_way = Duration::from_millis(20);
+        world.later = world.up_to(Duration::from_secs(3600));
+        world
+    });
+    // One way for the SYN, and the next of a long try that was just made anew.
+    assert!(took.iter().all(|time| *time < Duration::from_millis(1100)));
+    let at_once = took
+        .iter()
+        .filter(|time| **time < Duration::from_millis(25));
+    assert!(at_once.count() > took.len() * 9 / 10, "{took:?}");
+}
+
+#[test]
+fn one_firewall_that_drops_leaves_all_to_the_ticks_of_the_end_that_is_reset() {
+    let took = trials(|seed| {
+        let mut world = World::new(seed);
+        world.drops = [true, false];
+        world.one_way = Duration::from_micros(30);
+        world.later = world.up_to(Duration::from_secs(10));
+        world
+    });
+    assert!(took.iter().all(|time| *time < 2 * TICK), "{took:?}");
+}
+
+#[test]
+fn who_waited_for_hours_is_found_within_some_rounds() {
+    let mut took = trials(|seed| {
+        let mut world = World::new(seed);
+        world.one_way = Duration::from_millis(10);
+        world.later = Duration::from_secs(3600) + world.up_to(ROUND);
+        world
+    });
+    assert!(median(&mut took) < ROUND, "{took:?}");
+    assert!(took.iter().all(|time| *time < 3 * ROUND), "{took:?}");
+}
+
+#[test]
+fn after_a_loss_the_firewall_is_given_the_time_to_forget() {
+    let start = Duration::from_secs(1_800_000_000);
+    let mut ticks = Ticks::new((5555, 6666), true, 1, start);
+    assert_eq!(ticks.due(), start);
+    ticks.fired(start);
+    let answered = start + Duration::from_millis(1);
+    ticks.answered(Answer::Reset, answered);
+    assert!(ticks.due() >= answered + FORGOTTEN && ticks.due() < answered + FORGOTTEN + 2 * TICK);
+    let due = ticks.due();
+    ticks.fired(due);
+    ticks.answered(Answer::Reset, due + Duration::from_millis(1));
+    assert!(ticks.due() < due + TICK);
+}
+
+#[test]
+fn ports_in_use_are_asked_for_at_each_tick_however_long_it_takes() {
+    let mut now = Duration::from_secs(1_800_000_000);
+    let mut ticks = Ticks::new((5555, 6666), false, 1, now);
+    for _ in 0..200 {
+        ticks.fired(now);
+        ticks.answered(Answer::Busy, now);
+        assert!(ticks.due() > now && ticks.due() <= now + 2 * TICK);
+        now = ticks.due();
+    }
+}
+
+proptest! {
+    #[test]
+    fn tries_come_in_bounded_numbers_and_after_a_while_in_rounds(
+        seed: u64,
+        ports: (u16, u16),
+        start_ms in 0..100_000_u64,
+        lasted_us in 1..400_000_u64,
+    ) {
+        let start = Duration::from_secs(1_800_000_000) + Duration::from_millis(start_ms);
+        let mut ticks = Ticks::new(ports, false, seed, start);
+        let mut now = start;
+        let mut fired = Vec::new();
+        while now < start + Duration::from_secs(120) {
+            now = now.max(ticks.due());
+            ticks.fired(now);
+            fired.push(now);
+            now += Duration::from_micros(lasted_us);
+            ticks.answered(Answer::Reset, now);
+        }
+        prop_assert!(fired.len() < (2 * 20 + 8 * 5 + 10) * 16);
+        let late = fired.windows(2).filter(|pair| pair[0] > start + EAGER);
+        let pauses = late.filter(|pair| pair[1] - pair[0] > FORGOTTEN).count();
+        prop_assert!((5..=7).contains(&pauses), "{}", pauses);
+    }
+}
+
+/// How long after the later start each of some trials took, in ascending order.
+fn trials(world: impl Fn(u64) -> World) -> Vec<Duration> {
+    let mut took: Vec<_> = (0..100).map(|seed| world(seed).run()).collect();
+    took.sort_unstable();
+    took
+}
+
+fn median(took: &mut [Duration]) -> Duration {
+    took[took.len() / 2]
+}
+
+/// Two ends, each behind a firewall, and a path between the firewalls.
+struct World {
+    rng: fastrand::Rng,
+    one_way: Duration,
+    /// By how much the clock of the later one is ahead.
+    offset: Duration,
+    /// When it starts.
+    later: Duration,
+    /// Whether the firewall of each end drops what comes early, or resets it.
+    drops: [bool; 2],
+    on_the_way: Vec<(Duration, Packet)>,
+}
+
+struct End {
+    ticks: Ticks,
+    /// The number of the try under way, and whether a reset for it is on its way.
+    trying: Option<(u32, bool)>,
+    tries: u32,
+    /// When the next try will really be made: nobody is as fast as their clock.
+    fires_at: Duration,
+    offset: Duration,
+}
+
+#[derive(Clone, Copy)]
+enum Packet {
+    Syn { to: usize, number: u32 },
+    Reset { to: usize, number: u32 },
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            one_way: Duration::ZERO,
+            offset: Duration::ZERO,
+            later: Duration::ZERO,
+            drops: [false, false],
+            on_the_way: Vec::new(),
+        }
+    }
+
+    fn up_to(&mut self, time: Duration) -> Duration {
+        time.mul_f64(self.rng.f64())
+    }
+
+    fn run(mut self) -> Duration {
+        let epoch = Duration::from_secs(1_800_000_000) + self.up_to(Duration::from_secs(60));
+        let (start, offset) = (epoch + self.later, self.offset);
+        let mut ends = [(epoch, Duration::ZERO), (start, offset)].map(|(start, offset)| End {
+            ticks: Ticks::new((5555, 6666), false, self.rng.u64(..), start + offset),
+            trying: None,
+            tries: 0,
+            fires_at: start,
+            offset,
+        });
+        loop {
+            let next = (0..self.on_the_way.len()).min_by_key(|at| self.on_the_way[*at].0);
+            let fires = usize::from(ends[1].fires_at < ends[0].fires_at);
+            if let Some(next) = next
+                && self.on_the_way[next].0 <= ends[fires].fires_at
+            {
+                let (now, packet) = self.on_the_way.swap_remove(next);
+                if self.arrives(packet, &mut ends, now) {
+                    return now.saturating_sub(start);
+                }
+            } else {
+                let now = ends[fires].fires_at;
+                assert!(now < start + Duration::from_secs(600), "they never meet");
+                self.fire(fires, &mut ends[fires], now);
+            }
+        }
+    }
+
+    fn fire(&mut self, at: usize, end: &mut End, now: Duration) {
+        end.ticks.fired(now + end.offset);
+        end.tries += 1;
+        end.trying = Some((end.tries, false));
+        let (to, number) = (1 - at, end.tries);
+        self.on_the_way
+            .push((now + self.one_way, Packet::Syn { to, number }));
+        end.fires_at = end.ticks.due() - end.offset;
+    }
+
+    /// Whether the two ends have met.
+    fn arrives(&mut self, packet: Packet, ends: &mut [End; 2], now: Duration) -> bool {
+        match packet {
+            Packet::Syn { to, number } => {
+                let (there, from) = (&ends[to], &ends[1 - to]);
+                match (there.trying, from.trying) {
+                    // The firewall let a SYN out, and lets this one in; unless the answer to that one is a reset.
+                    (Some((_, false)), Some((trying, false))) if trying == number => return true,
+                    (None | Some((_, true)), Some((trying, _))) if trying == number => {
+                        if self.drops[to] {
+                            let again = now + Duration::from_secs(1);
+                            self.on_the_way.push((again, packet));
+                        } else {
+                            let reset = Packet::Reset { to: 1 - to, number };
+                            self.on_the_way.push((now + self.one_way, reset));
+                            ends[1 - to].trying = Some((number, true));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Packet::Reset { to, number } => {
+                let end = &mut ends[to];
+                if end.trying.is_some_and(|(trying, _)| trying == number) {
+                    end.trying = None;
+                    end.ticks.answered(Answer::Reset, now + end.offset);
+                    let due = end.ticks.due() - end.offset;
+                    let late = match (due > now, end.ticks.is_exact()) {
+                        (true, true) => Duration::from_micros(self.rng.u64(..20)),
+                        (true, false) => Duration::from_micros(self.rng.u64(..1500)),
+                        (false, _) => Duration::from_micros(self.rng.u64(25..100)),
+                    };
+                    end.fires_at = due.max(now) + late;
+                }
+            }
+        }
+        false
+    }
+}
