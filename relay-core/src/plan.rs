@@ -997,6 +997,14 @@ mod tests {
                 "unable to use address srv: no port: host and port are one word: write srv:80",
             ),
             (
+                "4way:b:8001 srv:80 --bind :20",
+                "unable to use :20 with 4way:b:8001: the local port stands in the address: write 4way:LOCALPORT:PEER:PORT",
+            ),
+            (
+                "4way:b:8001-8002 srv:80 --raw",
+                "unable to use 2 ports of a 4way address as LINK with --raw: expected one",
+            ),
+            (
                 "ll:8001 srv:80 --bind :20",
                 "unable to use --bind :20: one local port is one link: expected --max-links 1 or --once, and one LINK",
             ),
@@ -1023,6 +1031,7 @@ mod tests {
         ] {
             assert_eq!(inside(line).unwrap_err(), why, "{line}");
         }
+        assert_eq!(inside("4way:b:6000-6003 srv:80").unwrap().links_max, 4);
         assert!(inside("ll:8001 srv:80 --max-links 1 --bind :20").is_ok());
         assert!(inside("ll:8001 srv:80 --server-bind :20").is_ok());
     }

@@ -645,7 +645,7 @@ mod tests {
             ),
             (
                 "4way:5555:6666",
-                "unknown form: expected PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -",
+                "the peer is missing: write 4way:5555:PEER:6666",
             ),
             (
                 "srv:http",

@@ -33,7 +33,7 @@ pub(super) struct Reaching {
 
 #[derive(Debug)]
 pub(super) enum Server {
-    Dialling(Dial),
+    Dialling(Box<Dial>),
     /// It was inherited. `None` once it was given away.
     There(Option<End>),
 }

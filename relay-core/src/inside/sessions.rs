@@ -66,14 +66,14 @@ impl Inside {
         let preface = proxy_header::preface(context.settings.send_proxy, addresses, open.session);
         self.sessions += 1;
         let server = match inherited::target(target, Purpose::Session) {
-            None => Ok(Server::Dialling(Dial::start(
+            None => Ok(Server::Dialling(Box::new(Dial::start(
                 &target.at,
                 self.server_manner.clone(),
                 Slot::RIGHT,
                 &mut context.resolver,
                 key,
                 now,
-            ))),
+            )))),
             Some(end) => end.and_then(|mut end| {
                 end.register(&context.registry, key, Slot::RIGHT)?;
                 Ok(Server::There(Some(end)))

@@ -161,7 +161,7 @@ impl Ticks {
 
     /// Every other tick stays where it is; the same ones at both ends.
     fn jittered(&mut self, tick: Duration) -> Duration {
-        if self.number % 2 == 0 {
+        if self.number.is_multiple_of(2) {
             return tick;
         }
         let width = JITTER_MIN.saturating_mul(1 << (self.failed / 4).min(16));
