@@ -62,7 +62,16 @@ enum Config {
 impl Keys {
     /// Derives the keys of a node from what was read.
     pub fn new(role: Role, inner: Inner, file: KeyFile) -> Result<Self, KeyError> {
-        let (config, accepted) = derive(role, inner, &file)
+        Self::by(provider(), role, inner, file)
+    }
+
+    fn by(
+        provider: CryptoProvider,
+        role: Role,
+        inner: Inner,
+        file: KeyFile,
+    ) -> Result<Self, KeyError> {
+        let (config, accepted) = derive(provider, role, inner, &file)
             .map_err(|error| KeyError::underivable(file.path(), error.to_string()))?;
         Ok(Self {
             role,
@@ -115,7 +124,12 @@ impl fmt::Debug for Keys {
     }
 }
 
-fn derive(role: Role, inner: Inner, file: &KeyFile) -> Result<(Config, Vec<Proof>), rustls::Error> {
+fn derive(
+    provider: CryptoProvider,
+    role: Role,
+    inner: Inner,
+    file: &KeyFile,
+) -> Result<(Config, Vec<Proof>), rustls::Error> {
     let mut own = Vec::new();
     let mut others = Vec::new();
     for secret in file.secrets() {
@@ -127,7 +141,7 @@ fn derive(role: Role, inner: Inner, file: &KeyFile) -> Result<(Config, Vec<Proof
     };
     let accepted: Vec<Proof> = others.iter().map(|other| other.proof).collect();
     let verifier = Arc::new(OnlyThese::new(accepted.clone()));
-    let provider = Arc::new(provider());
+    let provider = Arc::new(provider);
     let config = match role {
         Role::Outside => {
             let mut config = ServerConfig::builder_with_provider(provider)
@@ -192,4 +206,90 @@ fn has_fast_aes() -> bool {
         && std::arch::is_aarch64_feature_detected!("pmull");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     return false;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::rc::Rc;
+
+    use rustls::crypto::CipherSuiteCommon;
+    use rustls::{SupportedCipherSuite, Tls13CipherSuite};
+
+    use super::*;
+
+    type Lane = Rc<RefCell<VecDeque<u8>>>;
+
+    struct End {
+        from: Lane,
+        to: Lane,
+    }
+
+    impl Wire for End {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match io::Read::read(&mut *self.from.borrow_mut(), buffer)? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        }
+
+        fn write(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
+            self.to.borrow_mut().extend(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    /// As if the cipher were safe for eight records only, and not for 2^24 of them.
+    fn short_lived() -> CryptoProvider {
+        let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256
+            .tls13()
+            .unwrap();
+        let suite = Box::leak(Box::new(Tls13CipherSuite {
+            common: CipherSuiteCommon {
+                confidentiality_limit: 8,
+                ..suite.common
+            },
+            ..*suite
+        }));
+        CryptoProvider {
+            cipher_suites: vec![SupportedCipherSuite::Tls13(suite)],
+            ..provider()
+        }
+    }
+
+    #[test]
+    fn keys_that_are_used_up_are_followed_by_others() {
+        let (left, right) = (Lane::default(), Lane::default());
+        let node = |role, from: &Lane, to: &Lane| {
+            let file = KeyFile::with_text(Path::new("link.key"), &[b'A'; 43]).unwrap();
+            let keys = Keys::by(short_lived(), role, Inner::Frames, file).unwrap();
+            let (from, to) = (from.clone(), to.clone());
+            (keys.channel().unwrap(), End { from, to })
+        };
+        let (mut outside, mut wire_outside) = node(Role::Outside, &left, &right);
+        let (mut inside, mut wire_inside) = node(Role::Inside, &right, &left);
+        while outside.proof().is_none() || inside.proof().is_none() {
+            let _ = inside.prove(&mut wire_inside);
+            let _ = outside.prove(&mut wire_outside);
+        }
+        let mut buffer = [0; 100_000];
+        for number in 0..40_u8 {
+            let bytes = vec![number; usize::from(number) * 1700];
+            let sent = outside
+                .send(&mut wire_outside, b"head", &bytes, false)
+                .unwrap();
+            let mut received = 0;
+            while received < sent {
+                let room = &mut buffer[received..];
+                received += inside.recv(&mut wire_inside, room).unwrap();
+            }
+            assert_eq!(buffer[..4], *b"head");
+            assert_eq!(buffer[4..sent], bytes[..sent - 4]);
+            if number % 7 == 0 {
+                inside.send(&mut wire_inside, b"", b"yes", false).unwrap();
+                assert_eq!(outside.recv(&mut wire_outside, &mut buffer).unwrap(), 3);
+            }
+        }
+    }
 }

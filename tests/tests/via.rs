@@ -12,7 +12,7 @@ use relay_tests::launch::Launch;
 use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::proxies::{Proxy, add_user};
 use relay_tests::scratch::Scratch;
-use relay_tests::{End, Node, ReservedPort, Server, Service, needs, network_tests, node};
+use relay_tests::{End, KeyFile, Node, ReservedPort, Server, Service, needs, network_tests, node};
 
 network_tests! {
     dante_by_each_version_of_socks,
@@ -183,11 +183,13 @@ fn links_and_servers_go_through_proxies_of_their_own() {
     let link_proxy = Proxy::dante("none", PASS_ALL);
     let server_proxy = Proxy::microsocks("");
     let service = Service::greeting("hello");
-    for raw in ["", "--raw"] {
-        let outside = node!("listen-listen {raw} 127.0.0.1:0 127.0.0.1:0");
+    let file = KeyFile::of(&[1]);
+    let key = format!("--key-file {file}");
+    for options in ["", "--raw", &key, &format!("--raw {key}")] {
+        let outside = node!("listen-listen {options} 127.0.0.1:0 127.0.0.1:0");
         let link = outside.link();
         let inside = node!(
-            "connect-connect {raw} --via socks5://{link_proxy} --server-via socks5://{server_proxy} {link} {service}"
+            "connect-connect {options} --via socks5://{link_proxy} --server-via socks5://{server_proxy} {link} {service}"
         );
         for _ in 0..3 {
             assert_same(&outside.dial().receive_to_eof(), b"hello");
