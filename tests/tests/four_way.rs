@@ -1,0 +1,172 @@
+//! 4way: two hosts behind firewalls that let nothing in, and no machine in the middle.
+//!
+//! Each test runs in laboratories side by side, one for each pair of firewalls that it is about.
+
+#![allow(
+    clippy::expect_used,
+    reason = "this is test code: a broken expectation is a failed test"
+)]
+
+use std::io::{Seek, Write};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use relay_tests::data::assert_same;
+use relay_tests::kernel;
+use relay_tests::nat_lab::{Firewall, Host, Laboratory};
+use relay_tests::patience::{let_pass, some_within};
+use relay_tests::{PATIENCE, Running};
+
+relay_tests::network_tests! {
+    messages_by_hand_pass_each_pair_of_firewalls,
+    either_side_may_come_later,
+    a_long_path_makes_no_difference,
+    ipv6_is_passed_too,
+    clocks_that_differ_make_none_either,
+    a_port_that_a_firewall_changes_is_thought_of,
+    a_side_that_is_alone_dials_seldom
+}
+
+fn messages_by_hand_pass_each_pair_of_firewalls() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+        let b = talker(&lab.b, "4way:hostA:5555", "world\n");
+        expect_heard(a, "world\n");
+        expect_heard(b, "hello\n");
+    });
+}
+
+fn either_side_may_come_later() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let a_first = talker(&lab.a, "4way:hostB:5555", "hello\n");
+        let b_first = talker(&lab.b, "4way:hostA:5556", "world\n");
+        let_pass(LATER);
+        let b_second = talker(&lab.b, "4way:hostA:5555", "world\n");
+        let a_second = talker(&lab.a, "4way:hostB:5556", "hello\n");
+        expect_heard(a_first, "world\n");
+        expect_heard(b_second, "hello\n");
+        expect_heard(b_first, "hello\n");
+        expect_heard(a_second, "world\n");
+    });
+}
+
+fn a_long_path_makes_no_difference() {
+    let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
+    for_each(&pairs, Duration::from_millis(100), |lab| {
+        let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+        let b = talker(&lab.b, "4way:hostA:5555", "world\n");
+        expect_heard(a, "world\n");
+        expect_heard(b, "hello\n");
+    });
+}
+
+fn ipv6_is_passed_too() {
+    let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
+    for_each(&pairs, Duration::from_millis(10), |lab| {
+        let a = talker(&lab.a, "4way:hostB6:5555", "hello\n");
+        let b = talker(&lab.b, "4way:hostA6:5555", "world\n");
+        expect_heard(a, "world\n");
+        expect_heard(b, "hello\n");
+    });
+}
+
+fn clocks_that_differ_make_none_either() {
+    for_each(
+        &[BOTH_RESET, BOTH_SAY_UNREACHABLE],
+        Duration::from_millis(20),
+        |lab| {
+            let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+            let late = "--four-way-clock-offset 50ms";
+            let b = talker(&lab.b, &format!("{late} 4way:hostA:5555"), "world\n");
+            expect_heard(a, "world\n");
+            expect_heard(b, "hello\n");
+        },
+    );
+}
+
+/// What cannot work is said, and what to do instead.
+fn a_port_that_a_firewall_changes_is_thought_of() {
+    for_each(
+        &[(Firewall::CHANGES_PORTS, Firewall::DROPS)],
+        Duration::ZERO,
+        |lab| {
+            let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+            let b = talker(&lab.b, "4way:hostA:5555", "world\n");
+            for talker in [&a, &b] {
+                talker.stderr.wait_for("no answer");
+                some_within(PUNCHED + PATIENCE, "a hint is given", || {
+                    (talker.stderr.count("a firewall that changes the port") > 0).then_some(())
+                });
+            }
+        },
+    );
+}
+
+/// Each dial that is answered costs the network a packet there and one back.
+fn a_side_that_is_alone_dials_seldom() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let _a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+        let_pass(ALONE);
+        let dials = lab.a.run(kernel::tcp_dials);
+        assert!(dials < 100 * ALONE.as_secs(), "{dials} dials in {ALONE:?}");
+    });
+}
+
+/// Types `text` to the other side, and ends when that has ended too; `words` are options and the address.
+fn talker(host: &Host, words: &str, text: &str) -> Running {
+    let mut input = tempfile::tempfile().expect("a temporary file can be had");
+    input.write_all(text.as_bytes()).expect("it can be written");
+    input.rewind().expect("it can be read from its beginning");
+    host.launch(&format!("connect-connect -vv --raw --once {words} -"))
+        .stdin(Stdio::from(input))
+        .spawn()
+}
+
+#[track_caller]
+fn expect_heard(talker: Running, text: &str) {
+    let outcome = talker.finish_within(PUNCHED);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_same(&outcome.stdout, text.as_bytes());
+}
+
+/// Runs `scenario` in a laboratory for each of `pairs`, all at once.
+fn for_each(pairs: &[Pair], delay: Duration, scenario: impl Fn(&Laboratory) + Sync) {
+    thread::scope(|side_by_side| {
+        for pair in pairs {
+            let scenario = &scenario;
+            thread::Builder::new()
+                .name(format!("{:?} and {:?}", pair.0.answer, pair.1.answer))
+                .spawn_scoped(side_by_side, move || {
+                    let lab = match delay {
+                        Duration::ZERO => Laboratory::new(pair.0, pair.1),
+                        delay => Laboratory::with_delay(pair.0, pair.1, delay),
+                    };
+                    if let Some(lab) = lab {
+                        scenario(&lab);
+                    }
+                })
+                .expect("a thread can be started");
+        }
+    });
+}
+
+type Pair = (Firewall, Firewall);
+
+const BOTH_DROP: Pair = (Firewall::DROPS, Firewall::DROPS);
+const BOTH_RESET: Pair = (Firewall::RESETS, Firewall::RESETS);
+const BOTH_SAY_UNREACHABLE: Pair = (Firewall::SAYS_UNREACHABLE, Firewall::SAYS_UNREACHABLE);
+
+const PAIRS: [Pair; 6] = [
+    BOTH_DROP,
+    BOTH_RESET,
+    BOTH_SAY_UNREACHABLE,
+    (Firewall::DROPS, Firewall::RESETS),
+    (Firewall::DROPS, Firewall::SAYS_UNREACHABLE),
+    (Firewall::RESETS, Firewall::SAYS_UNREACHABLE),
+];
+
+/// How long two sides may take to meet, on a machine that is busy with other tests.
+const PUNCHED: Duration = Duration::from_secs(30);
+const ALONE: Duration = Duration::from_secs(3);
+const LATER: Duration = Duration::from_secs(10);
