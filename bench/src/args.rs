@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Run one round in the network this process is in, and print the figures
     #[command(hide = true)]
     Round(RoundArgs),
+    /// Punch holes through firewalls, TRIALS times in each setting, and print what each took
+    #[command(hide = true)]
+    Punches { trials: u16 },
     /// Replace this process by COMMAND, and let it be killed with the process that started this one
     #[command(hide = true)]
     Leash {
@@ -59,9 +62,13 @@ pub(crate) struct Options {
     /// Measure these contestants only (a wrong name lists them); ratios need `direct` and the bounds
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     only: Vec<String>,
-    /// Measure these loads only, by name or by its beginning: bulk, pingpong, sessions, idle, bulk-8-both, ...
+    /// Measure these loads only, by name or by its beginning: bulk, pingpong, sessions, idle, bulk-8-both, ...; and
+    /// four-way, which is none
     #[arg(long, value_name = "LOAD,...", value_delimiter = ',')]
     measure: Vec<String>,
+    /// How many trials of each setting of four-way [default: 50, with --quick 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    trials: Option<u16>,
     /// Where tcpfwd, listen-listen and connect-connect are [default: where this program is]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
@@ -92,6 +99,8 @@ pub(crate) struct Plan {
     pub(crate) loads: Vec<Load>,
     pub(crate) duration: Duration,
     pub(crate) binaries: PathBuf,
+    /// How many trials of 4way in each setting.
+    pub(crate) punches: u16,
 }
 
 impl Options {
@@ -115,7 +124,14 @@ impl Options {
             loads: if self.measure.is_empty() {
                 Load::ALL.to_vec()
             } else {
-                loads(&self.measure)?
+                let others = self.measure.iter().filter(|word| *word != FOUR_WAY);
+                loads(&others.cloned().collect::<Vec<_>>())?
+            },
+            punches: if self.measure.is_empty() || self.measure.iter().any(|word| word == FOUR_WAY)
+            {
+                self.trials.unwrap_or(if self.quick { 5 } else { 50 })
+            } else {
+                0
             },
             duration: self.seconds.unwrap_or(Duration::from_millis(if self.quick {
                 700
@@ -134,6 +150,7 @@ impl RoundArgs {
             loads: loads(&self.measure)?,
             duration: self.seconds,
             binaries: self.binaries.clone(),
+            punches: 0,
         })
     }
 }
@@ -176,7 +193,11 @@ fn loads(words: &[String]) -> Result<Vec<Load>> {
         .find(|word| !Load::ALL.iter().any(|load| load.is_meant_by(word)))
     {
         let known: Vec<_> = Load::ALL.iter().map(|load| load.name()).collect();
-        return Err(format!("no load is called {word:?}; there are {}", known.join(", ")).into());
+        return Err(format!(
+            "no load is called {word:?}; there are {}, {FOUR_WAY}",
+            known.join(", ")
+        )
+        .into());
     }
     Ok(Load::ALL
         .into_iter()
@@ -196,3 +217,6 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 
 /// What tells quickly whether a change was for the better.
 const QUICK: &[&str] = &["direct", "bound", "tcpfwd", "bound-pair", "nodes"];
+
+/// What is measured beside the loads.
+const FOUR_WAY: &str = "four-way";

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use crate::Result;
 use crate::contestant::Contestant;
 use crate::load::{Load, Quantity};
+use crate::punch::{Punch, Setting};
+use crate::punches::Punches;
 use crate::spread::Spread;
 
 /// One line of a round's stdout, its words separated by tabs.
@@ -22,6 +24,10 @@ pub(crate) enum Line {
         contestant: &'static str,
         load: Load,
         why: String,
+    },
+    Punch {
+        setting: Setting,
+        punch: Punch,
     },
 }
 
@@ -46,6 +52,10 @@ impl Line {
                 load,
                 why,
             } => writeln!(stdout, "skipped\t{contestant}\t{load}\t{why}")?,
+            Line::Punch { setting, punch } => {
+                let seconds = punch.seconds.unwrap_or(f64::INFINITY);
+                writeln!(stdout, "punch\t{setting}\t{seconds}\t{}", punch.dials)?;
+            }
         }
         Ok(stdout.flush()?)
     }
@@ -66,6 +76,14 @@ impl Line {
                 contestant: Contestant::named(contestant).ok()?.name,
                 load: load_named(load)?,
                 why: why.join(" "),
+            }),
+            ["punch", setting, seconds, dials] => Some(Line::Punch {
+                setting: Setting::named(setting)?,
+                punch: Punch {
+                    seconds: Some(seconds.parse().ok()?)
+                        .filter(|seconds: &f64| seconds.is_finite()),
+                    dials: dials.parse().ok()?,
+                },
             }),
             _ => None,
         }
@@ -97,6 +115,12 @@ impl fmt::Display for Line {
                 load,
                 why,
             } => write!(f, "{load}, {contestant}: skipped: {why}"),
+            Line::Punch { setting, punch } => match punch.seconds {
+                Some(seconds) => {
+                    write!(f, "4way, {setting}: {seconds:.3} s, dials {}", punch.dials)
+                }
+                None => write!(f, "4way, {setting}: never, dials {}", punch.dials),
+            },
         }
     }
 }
@@ -110,6 +134,7 @@ fn load_named(name: &str) -> Option<Load> {
 pub(crate) struct Figures {
     values: BTreeMap<Key, BTreeMap<u32, f64>>,
     skipped: BTreeMap<(&'static str, Load), String>,
+    punches: BTreeMap<Setting, Vec<Punch>>,
 }
 
 type Key = (&'static str, Load, Quantity);
@@ -135,6 +160,9 @@ impl Figures {
                 why,
             } => {
                 self.skipped.insert((contestant, load), why);
+            }
+            Line::Punch { setting, punch } => {
+                self.punches.entry(setting).or_default().push(punch);
             }
         }
     }
@@ -169,6 +197,11 @@ impl Figures {
                 Some(value / of_others.copied().reduce(f64::max)?)
             });
         Spread::of(ratios)
+    }
+
+    /// The trials of a setting.
+    pub(crate) fn punches(&self, setting: Setting) -> Option<Punches<'_>> {
+        Punches::of(self.punches.get(&setting)?)
     }
 
     /// What was not measured, and why.

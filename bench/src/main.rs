@@ -12,11 +12,15 @@
 //!          └─► figures ─► report, targets
 //! ```
 //!
+//! Beside the rounds stand the trials of [`punch`], which have neither contestants nor a load: how long two hosts behind
+//! firewalls take to meet.
+//!
 //! `make bench` runs everything. While something is tuned, less is enough:
 //!
 //! ```text
 //! cargo run --release -p relay-bench -- --quick
 //! cargo run --release -p relay-bench -- --rounds 5 --only direct,bound,tcpfwd --measure bulk-1,sessions
+//! cargo run --release -p relay-bench -- --measure four-way --trials 10
 //! ```
 //!
 //! What a process costs that listens on 10,000 ports is a measure of its own:
@@ -40,6 +44,8 @@ mod machine;
 mod namespace;
 mod ports;
 mod process_tree;
+mod punch;
+mod punches;
 mod relay;
 mod report;
 mod round;
@@ -77,6 +83,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
         Some(Command::Ports { binaries }) => ports::run(binaries.as_deref()),
         Some(Command::Round(args)) => round::run(&args),
+        Some(Command::Punches { trials }) => punch::run(trials),
         Some(Command::Leash { command }) => leash::become_command(&command),
         None => rounds::run(&command_line.options),
     }

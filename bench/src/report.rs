@@ -8,6 +8,8 @@ use crate::contestant::{self, Contest, Contestant};
 use crate::figures::Figures;
 use crate::load::Load;
 use crate::namespace::Isolation;
+use crate::punch::Setting;
+use crate::punches::Punches;
 use crate::{machine, table, targets};
 
 /// The whole report, in Markdown.
@@ -30,20 +32,24 @@ pub(crate) fn write(plan: &Plan, rounds: u32, isolation: Isolation, figures: &Fi
             let _ = write!(report, "\n## {title}\n{tables}");
         }
     }
+    report += &punches_section(figures);
     report += &skipped_section(figures);
     report
 }
 
 fn introduction(plan: &Plan, rounds: u32, isolation: Isolation) -> String {
+    let machine = machine::describe();
+    if rounds == 0 {
+        return format!("# Benchmarks\n\n{machine}.\n");
+    }
     format!(
         "# Benchmarks
 
-{}; {}.
+{machine}; {}.
 Clients, relay and server share the machine and its loopback. Rounds: {rounds}; each load is measured for
 {} s. Figures are medians, with the range in parentheses; × is the ratio to another contestant in the
 same round. The bound is a relay that only splices: a thread for each direction, blocking, through pipes of 1 MiB.
 ",
-        machine::describe(),
         isolation.describe(),
         plan.duration.as_secs_f64()
     )
@@ -125,6 +131,55 @@ fn row(
             .chain(cells)
             .collect(),
     )
+}
+
+/// How long hosts behind firewalls took to meet, or nothing if that was not measured.
+fn punches_section(figures: &Figures) -> String {
+    let rows: Vec<_> = Setting::ALL
+        .into_iter()
+        .filter_map(|setting| Some(punches_row(setting, &figures.punches(setting)?)))
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let header = [
+        "",
+        "trials",
+        "met %",
+        "first try %",
+        "min ms",
+        "median ms",
+        "p90 ms",
+        "max ms",
+    ];
+    format!(
+        "
+## 4way: two hosts behind firewalls
+
+Two `connect-connect`, the later one started up to 1.2 s after the other: the time from its start until each has the
+other's message. The first try is the later one's; each trial has a port of its own.
+
+{}",
+        table::render(&header, &rows)
+    )
+}
+
+fn punches_row(setting: Setting, punches: &Punches<'_>) -> Vec<String> {
+    let percent = |share: f64| format!("{:.0}", share * 100.0);
+    let milliseconds = |part| {
+        let seconds = punches.quantile(part);
+        seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{:.1}", seconds * 1e3))
+    };
+    vec![
+        setting.title().to_owned(),
+        punches.trials().to_string(),
+        percent(punches.share_within(f64::INFINITY)),
+        percent(punches.share_of_first_tries()),
+        milliseconds(0.0),
+        milliseconds(0.5),
+        milliseconds(0.9),
+        milliseconds(1.0),
+    ]
 }
 
 fn skipped_section(figures: &Figures) -> String {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
+use relay_tests::network;
+
 use crate::args::{Options, Plan};
 use crate::figures::{Figures, Line};
 use crate::namespace::Isolation;
@@ -14,10 +16,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let plan = options.plan()?;
     let isolation = Isolation::available();
     let mut figures = Figures::default();
-    for round in 1..=options.rounds() {
-        run_round(round, &plan, isolation, &mut figures)?;
+    let rounds = if plan.loads.is_empty() {
+        0
+    } else {
+        options.rounds()
+    };
+    for round in 1..=rounds {
+        let process = RoundProcess::start(&round_words(&plan, isolation), isolation, &plan)?;
+        collect(process, &format!("round {round}"), round, &mut figures)?;
     }
-    let report = report::write(&plan, options.rounds(), isolation, &figures);
+    if plan.punches > 0 && isolation.is_isolated() {
+        let words = ["punches".to_owned(), plan.punches.to_string()];
+        let process = RoundProcess::start(&words, isolation, &plan)?;
+        collect(process, "trial", 1, &mut figures)?;
+    }
+    let report = report::write(&plan, rounds, isolation, &figures);
     io::stdout().write_all(report.as_bytes())?;
     if let Some(file) = &options.markdown {
         fs::write(file, report)
@@ -26,35 +39,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn run_round(round: u32, plan: &Plan, isolation: Isolation, figures: &mut Figures) -> Result<()> {
-    let mut process = RoundProcess::start(plan, isolation)?;
+/// Adds what a process finds to `figures`, and says so to those who wait.
+fn collect(mut process: RoundProcess, what: &str, round: u32, figures: &mut Figures) -> Result<()> {
     for line in process.lines() {
         let line = line?;
-        let line = Line::parse(&line).ok_or_else(|| format!("the round said {line:?}"))?;
-        writeln!(io::stderr(), "round {round}: {line}")?;
+        let line = Line::parse(&line).ok_or_else(|| format!("the {what} said {line:?}"))?;
+        writeln!(io::stderr(), "{what}: {line}")?;
         figures.add(round, line);
     }
     process.finish()
+}
+
+fn round_words(plan: &Plan, isolation: Isolation) -> Vec<String> {
+    let mut words = vec!["round".to_owned()];
+    words.extend(plan.to_args());
+    if isolation.is_isolated() {
+        words.push("--isolated".to_owned());
+    }
+    words
 }
 
 /// A round under way. Dropped, it is killed, and its namespaces with it.
 struct RoundProcess(Child);
 
 impl RoundProcess {
-    fn start(plan: &Plan, isolation: Isolation) -> Result<RoundProcess> {
+    /// Starts this program with `words`, in namespaces of its own.
+    fn start(words: &[String], isolation: Isolation, plan: &Plan) -> Result<RoundProcess> {
         let program = std::env::current_exe()?;
         let mut command = isolation.command(
             program
                 .to_str()
                 .ok_or("the path of this program is not UTF-8")?,
         );
-        command.arg("round").args(plan.to_args());
+        // The harness of the tests, in which the laboratory is, asks the environment.
+        command.env("RELAY_BIN_DIR", &plan.binaries);
         if isolation.is_isolated() {
-            command.arg("--isolated");
+            command.env(network::INSIDE, "1");
         }
         // The round ends when its stdin does, whatever becomes of this process.
         Ok(RoundProcess(
             command
+                .args(words)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?,

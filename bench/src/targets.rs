@@ -2,6 +2,8 @@
 
 use crate::figures::Figures;
 use crate::load::{Load, Quantity};
+use crate::punch::Setting;
+use crate::punches::Punches;
 
 /// One figure of one of our tools, and its limit.
 struct Target {
@@ -21,6 +23,14 @@ enum Limit {
     About(f64),
 }
 
+/// One figure of the trials of 4way, and its limit.
+struct PunchTarget {
+    setting: Setting,
+    what: &'static str,
+    figure: fn(&Punches<'_>) -> Option<f64>,
+    limit: Limit,
+}
+
 /// A target and what was measured for it.
 pub(crate) struct Outcome {
     pub(crate) what: String,
@@ -32,7 +42,11 @@ pub(crate) struct Outcome {
 
 /// Every target, measured or not.
 pub(crate) fn outcomes(figures: &Figures) -> Vec<Outcome> {
-    all().iter().map(|target| target.outcome(figures)).collect()
+    all()
+        .iter()
+        .map(|target| target.outcome(figures))
+        .chain(punch_targets().iter().map(|target| target.outcome(figures)))
+        .collect()
 }
 
 fn all() -> Vec<Target> {
@@ -147,6 +161,52 @@ fn keyed_targets() -> Vec<Target> {
         )
     });
     bulk.chain([sessions]).chain(idle).collect()
+}
+
+fn punch_targets() -> [PunchTarget; 6] {
+    let median = |setting, limit| PunchTarget {
+        setting,
+        what: "median-ms",
+        figure: |punches| Some(punches.quantile(0.5)? * 1e3),
+        limit: Limit::Below(limit),
+    };
+    [
+        PunchTarget {
+            setting: Setting::Drop,
+            what: "on-first-try",
+            figure: |punches| Some(punches.share_of_first_tries()),
+            limit: Limit::AtLeast(1.0),
+        },
+        median(Setting::Drop, 50.0),
+        PunchTarget {
+            setting: Setting::Reset,
+            what: "within-20-s",
+            figure: |punches| Some(punches.share_within(20.0)),
+            limit: Limit::AtLeast(1.0),
+        },
+        median(Setting::Reset, 5000.0),
+        PunchTarget {
+            setting: Setting::ResetSlow,
+            what: "within-20-s",
+            figure: |punches| Some(punches.share_within(20.0)),
+            limit: Limit::AtLeast(1.0),
+        },
+        median(Setting::ResetSlow, 2000.0),
+    ]
+}
+
+impl PunchTarget {
+    fn outcome(&self, figures: &Figures) -> Outcome {
+        let punches = figures.punches(self.setting);
+        // A median that does not exist, because half of the trials failed, is beyond every limit.
+        let reached = punches.map(|punches| (self.figure)(&punches).unwrap_or(f64::INFINITY));
+        Outcome {
+            what: format!("4way: {}, {}", self.setting, self.what),
+            wanted: self.limit.describe(),
+            reached,
+            passed: reached.is_some_and(|reached| self.limit.allows(reached)),
+        }
+    }
 }
 
 impl Target {
