@@ -30,6 +30,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use self::identity::{Identity, identity};
 use self::verifier::OnlyThese;
+use crate::report::Report;
 
 pub use channel::{Channel, Fault, Wire, link_fault};
 pub use file::{KeyError, KeyFile};
@@ -86,6 +87,17 @@ impl Keys {
     pub fn read_again(&mut self) -> Result<(), KeyError> {
         *self = Self::new(self.role, self.inner, KeyFile::read(self.file.path())?)?;
         Ok(())
+    }
+
+    /// Reads the file again, and tells what came of it.
+    pub fn reload(&mut self, report: &Report) {
+        match self.read_again() {
+            Ok(()) => report.info(format_args!(
+                "the key file {} was read again",
+                self.path().display()
+            )),
+            Err(error) => report.warning(error),
+        }
     }
 
     /// Where they came from.

@@ -479,8 +479,8 @@ impl Tool for RawInside {
     }
 
     fn reload(&mut self, context: &mut Context) {
-        if let Some(Err(error)) = self.keys.as_mut().map(Keys::read_again) {
-            context.report.warning(error);
+        if let Some(keys) = &mut self.keys {
+            keys.reload(&context.report);
         }
         self.backoff.nudge();
     }

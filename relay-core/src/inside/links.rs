@@ -194,9 +194,7 @@ impl Inside {
         let Some(keys) = &mut self.keys else {
             return;
         };
-        if let Err(error) = keys.read_again() {
-            return context.report.warning(error);
-        }
+        keys.reload(&context.report);
         let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
         for key in keys {
             self.retire_if_unwelcome(key, context.now());

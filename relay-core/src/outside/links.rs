@@ -171,9 +171,7 @@ impl Outside {
         let Some(keys) = &mut self.keys else {
             return;
         };
-        if let Err(error) = keys.read_again() {
-            return context.report.warning(error);
-        }
+        keys.reload(&context.report);
         let idle = self.entries.iter_mut().filter(|(_, entry)| {
             matches!(entry, Entry::Link(entry) if matches!(entry.carrier.stage, Stage::Idle))
         });
