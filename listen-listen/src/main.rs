@@ -1,7 +1,9 @@
 //! `listen-listen`: the outside node. Clients and links both come to it; it gives each client to a link.
 
 use clap::Parser;
-use relay_core::cli::{self, ClientOptions, Common, LinkOptions, Messages, OutsideOptions};
+use relay_core::cli::{
+    self, ClientOptions, Common, FourWayOptions, LinkOptions, Messages, OutsideOptions,
+};
 use relay_core::plan::OutsidePlan;
 use relay_core::report::Exit;
 
@@ -18,9 +20,18 @@ fn main() -> Exit {
         links,
         outside,
         client_options,
+        four_way_options,
         ..
     } = &typed;
-    match OutsidePlan::new(clients, link, common, links, outside, client_options) {
+    match OutsidePlan::new(
+        clients,
+        link,
+        common,
+        links,
+        outside,
+        client_options,
+        four_way_options,
+    ) {
         Ok(plan) => relay_core::run_outside(plan, report),
         Err(fault) => cli::refuse::<CommandLine>(&report, fault),
     }
@@ -55,6 +66,9 @@ struct CommandLine {
 
     #[command(flatten)]
     client_options: ClientOptions,
+
+    #[command(flatten)]
+    four_way_options: FourWayOptions,
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_NAME");

@@ -25,6 +25,11 @@ pub use error::{AddressError, AddressFault};
 pub use parse::{parse_bind, parse_listen, parse_target, split_service};
 pub use proxy::{Proxy, ProxyFault, ProxyProtocol, parse_proxy, without_password};
 
+/// Whether a word is of the kind that is dialled wherever it stands.
+pub fn is_four_way(word: &str) -> bool {
+    word.starts_with("4way:")
+}
+
 /// One place where clients (or links) come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenPoint {

@@ -105,6 +105,18 @@ pub struct Dialing {
     pub send_proxy: Option<Version>,
 }
 
+/// How `listen-listen` dials a LINK that both ends dial.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FourWayOptions {
+    /// Dial a 4way LINK from this local address
+    #[arg(long, value_name = "ADDR", allow_hyphen_values = true, value_parser = parse_bind)]
+    pub bind: Option<BindAddress>,
+
+    /// Give a 4way LINK up after this time [off]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
+    pub connect_timeout: Option<Duration>,
+}
+
 /// What all tools share.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
@@ -473,7 +485,7 @@ fn owners_of_option(name: &str) -> Vec<&'static str> {
     let empty = || Command::new("");
     let route = ClientOptions::augment_args(Dialing::augment_args(empty()));
     let outside = ClientOptions::augment_args(OutsideOptions::augment_args(
-        LinkOptions::augment_args(empty()),
+        FourWayOptions::augment_args(LinkOptions::augment_args(empty())),
     ));
     let inside =
         InsideOptions::augment_args(LinkOptions::augment_args(Dialing::augment_args(empty())));
@@ -596,6 +608,8 @@ mod tests {
     #[derive(Parser)]
     #[allow(dead_code)]
     struct Outside {
+        #[command(flatten)]
+        four_way_options: FourWayOptions,
         #[arg(required = true, value_name = "CLIENTS")]
         clients: Vec<String>,
         #[arg(value_name = "LINK")]
@@ -758,8 +772,8 @@ mod tests {
         let both = "listen-listen and connect-connect";
         for (why, expected) in [
             (
-                refused_by::<Outside>(&["1", "2", "--connect-timeout", "5s"]),
-                "unable to use --connect-timeout: this is an option of tcpfwd and connect-connect"
+                refused_by::<Outside>(&["1", "2", "--send-proxy", "v1"]),
+                "unable to use --send-proxy: this is an option of tcpfwd and connect-connect"
                     .to_owned(),
             ),
             (
@@ -823,7 +837,7 @@ mod tests {
         }
         assert_eq!(
             refused_by::<Outside>(&["-w", "5"]),
-            "unable to use -w: no such option: expected --idle-timeout"
+            "unable to use -w: no such option: expected --connect-timeout or --idle-timeout"
         );
         assert_eq!(
             refused_by::<Inside>(&["-l", "5"]),

@@ -5,6 +5,7 @@
 //! reached a server: none were sent, or the inside node refused.
 
 mod clients;
+mod four_way;
 mod links;
 mod opening;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 
 use self::clients::{Door, Waiting};
+use self::four_way::{FourWays, LinkDial};
 use self::links::LinkEntry;
 use crate::access::{AccessList, Gate};
 use crate::address::ListenPoint;
@@ -33,6 +35,7 @@ use crate::session::{CloseReason, Patience};
 use crate::socket::inherited;
 use crate::socket::listen::Accepted;
 use crate::socket::options::Purpose;
+use crate::socket::resolve::{Answer, Asker};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
@@ -62,6 +65,7 @@ struct Outside {
     doors: Vec<Option<Door>>,
     client_listeners: Vec<ListenerId>,
     link_listeners: Vec<ListenerId>,
+    four_ways: Option<FourWays>,
     client_gate: Gate,
     link_gate: Gate,
     heartbeat: Duration,
@@ -105,6 +109,7 @@ enum Entry {
     Introduction(Box<Introduction<Door>>),
     Client(Box<Waiting>),
     Link(Box<LinkEntry>),
+    Dialling(Box<LinkDial>),
 }
 
 impl Outside {
@@ -119,6 +124,7 @@ impl Outside {
             doors: Vec::new(),
             client_listeners: Vec::new(),
             link_listeners: Vec::new(),
+            four_ways: FourWays::new(plan, context),
             client_gate: Gate::of(&plan.admission),
             link_gate: Gate::of_links(&plan.link_access),
             heartbeat: plan.heartbeat,
@@ -248,7 +254,7 @@ impl Outside {
         let waiting = self
             .entries
             .iter_mut()
-            .filter(|(_, entry)| !matches!(entry, Entry::Link(_)));
+            .filter(|(_, entry)| !matches!(entry, Entry::Link(_) | Entry::Dialling(_)));
         let keys: Vec<Key> = waiting.map(|(key, _)| key).collect();
         for key in keys {
             self.pairing.leave(key);
@@ -266,7 +272,10 @@ impl Tool for Outside {
     }
 
     fn needs(&self) -> Needs {
-        Needs::default().holding(self.keys.as_ref())
+        let four_ways = self.four_ways.iter().flat_map(|it| &it.targets);
+        Needs::default()
+            .holding(self.keys.as_ref())
+            .dialling(four_ways, &[])
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
@@ -274,6 +283,7 @@ impl Tool for Outside {
             Entry::Introduction(introduction) => introduction.note(event, slot),
             Entry::Client(waiting) => waiting.client.end.note(event, slot),
             Entry::Link(entry) => entry.carrier.note(event, slot),
+            Entry::Dialling(link) => link.dial.note(event, slot),
         }
     }
 
@@ -308,17 +318,28 @@ impl Tool for Outside {
         }
     }
 
+    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
+        if let Asker::Dial(key, question) = asker
+            && let Some(Entry::Dialling(link)) = self.entries.get_mut(key)
+        {
+            link.dial.resolved(question, answer, context.now());
+            self.entries.wake(key);
+        }
+    }
+
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
             Some(Entry::Introduction(_)) => self.run_introduction(key, context),
             Some(Entry::Client(_)) => self.run_client(key, context),
             Some(Entry::Link(_)) => self.run_link(key, context),
+            Some(Entry::Dialling(_)) => self.run_dial(key, context),
             None => {}
         }
     }
 
     fn decide(&mut self, context: &mut Context) {
         self.show_out_strangers(context);
+        self.dial_four_ways(context);
         while let Some(decision) = self.pairing.next(context.now()) {
             match decision {
                 Decision::Open {
@@ -354,15 +375,21 @@ impl Tool for Outside {
             // How long a client waits is for the pairing to say.
             Entry::Client(_) => None,
             Entry::Link(entry) => entry.carrier.deadline(&patience),
+            Entry::Dialling(link) => Some(link.dial.deadline()),
         });
     }
 
-    fn next_decision(&self, _: Instant) -> Option<Instant> {
-        self.pairing.poll_timeout()
+    fn next_decision(&self, now: Instant) -> Option<Instant> {
+        let four_ways = self.four_ways.as_ref();
+        let dials = four_ways.and_then(|it| it.poll_timeout(now));
+        self.pairing.poll_timeout().into_iter().chain(dials).min()
     }
 
     fn reload(&mut self, context: &mut Context) {
         self.read_keys_again(context);
+        if let Some(four_ways) = &mut self.four_ways {
+            four_ways.nudge();
+        }
     }
 
     fn drain(&mut self, context: &mut Context) {

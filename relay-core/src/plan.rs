@@ -20,11 +20,12 @@ use std::time::Duration;
 
 use crate::access::AccessList;
 use crate::address::{
-    AddressError, BindAddress, ListenPoint, Proxy, ServiceName, Target, parse_listen, parse_target,
-    split_service, without_password,
+    AddressError, BindAddress, ListenPoint, Proxy, ServiceName, Target, is_four_way, parse_listen,
+    parse_target, split_service, without_password,
 };
 use crate::cli::{
-    ClientOptions, Common, Dialing, InsideOptions, LinkOptions, OutsideOptions, Switch,
+    ClientOptions, Common, Dialing, FourWayOptions, InsideOptions, LinkOptions, OutsideOptions,
+    Switch,
 };
 use crate::keyed::{Inner, KeyError, KeyFile, Keys, Role};
 use crate::limits::SERVICES_MAX;
@@ -115,6 +116,8 @@ pub struct OutsidePlan {
     pub admission: Admission,
     /// Where links come in. With `raw`, one point, which is not an inherited listening socket.
     pub link: Vec<ListenPoint>,
+    /// Links that both ends dial; then there is no point for links to come in.
+    pub four_way: Vec<Target>,
     /// Which links may come in.
     pub link_access: AccessList,
     /// The longest silence this side leaves on a link.
@@ -138,6 +141,7 @@ impl OutsidePlan {
         links: &LinkOptions,
         outside: &OutsideOptions,
         client_options: &ClientOptions,
+        four_way_options: &FourWayOptions,
     ) -> Result<Self, PlanError> {
         let heartbeat = links.heartbeat.unwrap_or(HEARTBEAT_DEFAULT);
         let wait_timeout = outside.wait_timeout.unwrap_or(WAIT_TIMEOUT_DEFAULT);
@@ -159,26 +163,36 @@ impl OutsidePlan {
             once |= words_seen.add_clients(&points)?;
             add_ports(&mut services, name, points)?;
         }
-        let mut link = listen_points(nameless(link)?, None)?;
+        let link = nameless(link)?;
+        let (mut link, four_way) = if is_four_way(link) {
+            (Vec::new(), dial_targets(link, None)?)
+        } else {
+            (listen_points(link, None)?, Vec::new())
+        };
+        let dialing = four_way_options.dialing(&four_way)?;
         proxies.complete_points(&mut link)?;
         proxies.finish()?;
         let link_connected = words_seen.add_links_in(&link)?;
         words_seen.check_options(common)?;
         if links.raw {
             check_raw_names(&services)?;
-            check_raw_link_in(&link, link_connected)?;
+            check_raw_four_way(&four_way)?;
+            if four_way.is_empty() {
+                check_raw_link_in(&link, link_connected)?;
+            }
             once |= link_connected;
         }
         let points = services
             .iter()
             .flat_map(|service| &service.ports)
             .chain(&link);
-        check_families(common.family(), points, [], None)?;
+        check_families(common.family(), points, &four_way, dialing.bind)?;
         Ok(Self {
-            settings: Settings::new(common, &Dialing::default(), once),
+            settings: Settings::new(common, &dialing, once),
             clients: services,
             admission: Admission::of(client_options),
             link,
+            four_way,
             link_access: AccessList::of_allowed(&outside.allow_link),
             heartbeat,
             raw: links.raw,
@@ -437,6 +451,27 @@ impl Family {
     }
 }
 
+impl FourWayOptions {
+    /// What holds for these targets; without any, the options have no use.
+    fn dialing(&self, targets: &[Target]) -> Result<Dialing, PlanError> {
+        let unused = match (self.bind, self.connect_timeout) {
+            _ if !targets.is_empty() => None,
+            (Some(_), _) => Some("--bind"),
+            (_, Some(_)) => Some("--connect-timeout"),
+            (None, None) => None,
+        };
+        if let Some(option) = unused {
+            return Err(PlanError::NothingDialled(option));
+        }
+        check_four_way_bind(targets, self.bind)?;
+        Ok(Dialing {
+            bind: self.bind,
+            connect_timeout: self.connect_timeout,
+            ..Dialing::default()
+        })
+    }
+}
+
 fn listen_points(word: &str, next: Option<&str>) -> Result<Vec<ListenPoint>, AddressError> {
     parse_listen(word).map_err(|error| error.followed_by(next))
 }
@@ -553,6 +588,8 @@ mod tests {
         outside: OutsideOptions,
         #[command(flatten)]
         client_options: ClientOptions,
+        #[command(flatten)]
+        four_way_options: FourWayOptions,
     }
 
     #[derive(Parser)]
@@ -587,9 +624,18 @@ mod tests {
             links,
             outside,
             client_options,
+            four_way_options,
         } = typed(line);
-        OutsidePlan::new(&clients, &link, &common, &links, &outside, &client_options)
-            .map_err(|error| error.to_string())
+        OutsidePlan::new(
+            &clients,
+            &link,
+            &common,
+            &links,
+            &outside,
+            &client_options,
+            &four_way_options,
+        )
+        .map_err(|error| error.to_string())
     }
 
     fn inside(line: &str) -> Result<InsidePlan, String> {

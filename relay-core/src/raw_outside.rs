@@ -2,6 +2,8 @@
 //!
 //! That the link port accepts *is* the signal that a client waits. So the port listens only while clients wait, with a backlog
 //! of one less than they are: a longer one would let more dials connect than there are clients.
+//!
+//! A 4way LINK is dialled while a client waits and no other has it: it is one connection at a time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,23 +12,27 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 
 use crate::access::{Gate, Seat};
+use crate::address::Target;
 use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{self, Introduction};
 use crate::keyed::Keys;
 use crate::limits::STRANGERS_PERIOD;
+use crate::link::backoff::Backoff;
 use crate::link::strangers::{Strangers, TOO_MANY};
 use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
-use crate::plan::OutsidePlan;
+use crate::plan::{INTERVAL_DEFAULT, OutsidePlan};
 use crate::proving::{self, Proving};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
+use crate::socket::dial::{Dial, Manner, Step};
 use crate::socket::end::End;
 use crate::socket::inherited;
 use crate::socket::listen::{Accepted, Peer};
 use crate::socket::options::Purpose;
+use crate::socket::resolve::{Answer, Asker};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
@@ -55,6 +61,8 @@ struct RawOutside {
     waiting: VecDeque<Key>,
     client_listeners: Vec<ListenerId>,
     link_listeners: Vec<ListenerId>,
+    /// The link, where both ends dial.
+    four_way: Option<FourWay>,
     /// The link, where it is one that was inherited.
     fixed_link: Option<End>,
     /// Clients for whom the link port is open now.
@@ -81,6 +89,18 @@ enum Entry {
     Proving(Box<Proving>),
     Waiting(Box<Waiting>),
     Session(Session),
+    /// A link.
+    Dialling(Box<Dial>),
+}
+
+#[derive(Debug)]
+struct FourWay {
+    target: Target,
+    manner: Manner,
+    dialling: Option<Key>,
+    /// After a dial that failed for good.
+    backoff: Backoff,
+    rng: fastrand::Rng,
 }
 
 #[derive(Debug)]
@@ -103,6 +123,13 @@ impl RawOutside {
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
             link_listeners: Vec::new(),
+            four_way: plan.four_way.first().map(|target| FourWay {
+                target: target.clone(),
+                manner: Manner::of(settings, Purpose::Session).telling(&context.report),
+                dialling: None,
+                backoff: Backoff::default(),
+                rng: fastrand::Rng::new(),
+            }),
             fixed_link: None,
             told: 0,
             wait_timeout: plan.wait_timeout,
@@ -320,11 +347,12 @@ impl RawOutside {
         let Some(entry) = self.entries.remove(key) else {
             return;
         };
-        if !matches!(entry, Entry::Proving(_)) {
+        if !matches!(entry, Entry::Proving(_) | Entry::Dialling(_)) {
             self.outcome = reason.exit();
         }
         match entry {
             Entry::Proving(proving) => self.strangers.gone(key, proving.origin()),
+            Entry::Dialling(_) => self.dial_ended(),
             Entry::Introduction(introduction) => {
                 introduction.close(reason, &mut self.unserved, context);
             }
@@ -354,6 +382,87 @@ impl RawOutside {
         }
     }
 
+    /// Dials a 4way LINK as long as a client waits for it.
+    fn dial_four_way(&mut self, context: &mut Context) {
+        if self.four_way.is_none() {
+            return;
+        }
+        let now = context.now();
+        let has_link = |entry: &Entry| matches!(entry, Entry::Session(_) | Entry::Proving(_));
+        let free = !self.entries.iter_mut().any(|(_, entry)| has_link(entry));
+        let Some(four_way) = &mut self.four_way else {
+            return;
+        };
+        let wanted = free && !self.waiting.is_empty();
+        match four_way.dialling {
+            Some(key) if !wanted => {
+                four_way.dialling = None;
+                self.entries.remove(key);
+            }
+            None if wanted && four_way.backoff.paused_until(now).is_none() => {
+                let key = self.entries.next_key();
+                let dial = Dial::start(
+                    &four_way.target.at,
+                    four_way.manner.clone(),
+                    Slot::RIGHT,
+                    &mut context.resolver,
+                    key,
+                    now,
+                );
+                four_way.dialling = Some(key);
+                self.entries.insert(Entry::Dialling(Box::new(dial)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Entries that are no clients.
+    fn links(&self) -> usize {
+        let dials = self.four_way.iter().filter(|it| it.dialling.is_some());
+        self.strangers.len() + dials.count()
+    }
+
+    fn dial_ended(&mut self) {
+        if let Some(four_way) = &mut self.four_way {
+            four_way.dialling = None;
+        }
+    }
+
+    fn run_dial(&mut self, key: Key, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Dialling(dial)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match dial.run(&context.registry, key, now) {
+            Step::Pending => {}
+            Step::Connected(end, peer) => {
+                end.deregister(&context.registry);
+                self.entries.remove(key);
+                self.dial_ended();
+                self.link_accepted(end, peer, context);
+            }
+            Step::Failed(error) => {
+                self.entries.remove(key);
+                self.dial_ended();
+                let Some(four_way) = &mut self.four_way else {
+                    return;
+                };
+                let rng = &mut four_way.rng;
+                four_way.backoff.failed(INTERVAL_DEFAULT, rng, now);
+                let text = format_args!("unable to connect to {}: {error}", four_way.target);
+                if self.once {
+                    context.report.fatal(text);
+                    let waiting: Vec<Key> = self.waiting.iter().copied().collect();
+                    for key in waiting {
+                        self.finish(key, &CloseReason::NoLink, context);
+                    }
+                } else {
+                    self.refused.warning(&context.report, now, text);
+                }
+            }
+        }
+    }
+
     fn close_clients(&self, context: &mut Context) {
         context
             .listeners
@@ -369,13 +478,17 @@ impl Tool for RawOutside {
     }
 
     fn needs(&self) -> Needs {
-        Needs::default().holding(self.keys.as_ref())
+        let four_way = self.four_way.iter().map(|it| &it.target.at);
+        Needs::default()
+            .holding(self.keys.as_ref())
+            .dialling(four_way, &[])
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
             Entry::Introduction(introduction) => introduction.note(event, slot),
             Entry::Proving(proving) => proving.note(event, slot),
+            Entry::Dialling(dial) => dial.note(event, slot),
             Entry::Waiting(waiting) => waiting.end.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -383,7 +496,7 @@ impl Tool for RawOutside {
 
     fn admits(&self, listener: ListenerId) -> bool {
         let is_link = self.link_listeners.contains(&listener);
-        let clients = self.entries.len() - self.strangers.len();
+        let clients = self.entries.len() - self.links();
         is_link || (clients < self.sessions_max && self.waiting.len() < self.queue_max)
     }
 
@@ -407,12 +520,25 @@ impl Tool for RawOutside {
         }
     }
 
+    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
+        if let Asker::Dial(key, question) = asker
+            && let Some(Entry::Dialling(dial)) = self.entries.get_mut(key)
+        {
+            dial.resolved(question, answer, context.now());
+            self.entries.wake(key);
+        }
+    }
+
     fn run(&mut self, key: Key, context: &mut Context) {
         let now = context.now();
         let over = match self.entries.get_mut(key) {
             None => None,
             Some(Entry::Proving(_)) => {
                 self.run_proving(key, context);
+                None
+            }
+            Some(Entry::Dialling(_)) => {
+                self.run_dial(key, context);
                 None
             }
             Some(Entry::Introduction(introduction)) => {
@@ -459,6 +585,7 @@ impl Tool for RawOutside {
         {
             self.link_accepted(link, Peer::Inherited, context);
         }
+        self.dial_four_way(context);
         let waiting = self.waiting.len();
         if waiting == self.told {
             return;
@@ -481,6 +608,11 @@ impl Tool for RawOutside {
         self.entries.expire(now, |entry| entry.deadline(&patience));
     }
 
+    fn next_decision(&self, now: Instant) -> Option<Instant> {
+        let four_way = self.four_way.as_ref()?;
+        four_way.backoff.paused_until(now)
+    }
+
     fn reload(&mut self, context: &mut Context) {
         if let Some(keys) = &mut self.keys {
             keys.reload(&context.report);
@@ -500,7 +632,7 @@ impl Tool for RawOutside {
 
     fn status(&self) -> Status {
         Status {
-            sessions: self.entries.len() - self.strangers.len(),
+            sessions: self.entries.len() - self.links(),
             more: format!(
                 " waiting={} denied={} strangers={}",
                 self.waiting.len(),
@@ -517,7 +649,7 @@ impl Tool for RawOutside {
             !self.draining
         };
         let exit = if self.once { self.outcome } else { Exit::Done };
-        (!accepts && self.entries.len() == self.strangers.len()).then_some(exit)
+        (!accepts && self.entries.len() == self.links()).then_some(exit)
     }
 }
 
@@ -526,6 +658,7 @@ impl Entry {
         match self {
             Self::Introduction(introduction) => Some(introduction.deadline()),
             Self::Proving(proving) => Some(proving.deadline()),
+            Self::Dialling(dial) => Some(dial.deadline()),
             Self::Waiting(waiting) => Some(waiting.deadline),
             Self::Session(session) => session.deadline(patience),
         }

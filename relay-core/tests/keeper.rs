@@ -497,6 +497,36 @@ fn the_one_link_goes_back_when_the_node_drains() {
     assert_eq!(inside.decide(), [Decision::Return(1)]);
 }
 
+// A link for each address.
+
+#[test]
+fn each_address_has_one_link_whatever_the_node_wants() {
+    let mut inside = Inside::new(ONE_EACH);
+    inside.resolve(&["x", "y"]);
+    inside.welcomed("x", A);
+    inside.keeper.want(A, 5);
+    assert_eq!(inside.decide(), []);
+    inside.welcomed("y", A);
+    inside.open();
+    inside.pass(SURPLUS_WINDOW * 3);
+    assert_eq!(inside.decide(), [], "no more, and none goes back");
+}
+
+#[test]
+fn an_address_whose_link_is_lost_is_dialled_again() {
+    let mut inside = Inside::new(ONE_EACH);
+    inside.resolve(&["x", "y"]);
+    inside.welcomed("x", A);
+    inside.welcomed("y", A);
+    inside.keeper.lost(1, &"x", A, LINK_HEALTHY, inside.now);
+    assert!(inside.keeper.has_just_broken(&"x") && !inside.keeper.has_just_broken(&"y"));
+    assert_eq!(inside.decide(), dials("x", 1));
+    inside.fail("x");
+    assert!(!inside.keeper.has_just_broken(&"x"));
+    inside.pass(ONE_EACH.interval);
+    assert_eq!(inside.decide(), dials("x", 1), "after a pause");
+}
+
 /// The decider, a clock, and what LINK's name means.
 struct Inside {
     keeper: Keeper<&'static str, u32>,
@@ -610,4 +640,9 @@ const POLICY: Policy = Policy {
     only_one: false,
     one_each: false,
     literal: false,
+};
+const ONE_EACH: Policy = Policy {
+    one_each: true,
+    literal: true,
+    ..POLICY
 };

@@ -49,14 +49,9 @@ impl Inside {
         let Some(target) = address.target() else {
             return;
         };
-        let dial = Dial::start(
-            &target,
-            self.link_manner.clone(),
-            Slot::LEFT,
-            &mut context.resolver,
-            key,
-            now,
-        );
+        let mut manner = self.link_manner.clone();
+        manner.four_way.after_loss = self.keeper.has_just_broken(&address);
+        let dial = Dial::start(&target, manner, Slot::LEFT, &mut context.resolver, key, now);
         self.entries
             .insert(Entry::Dialling(Box::new(LinkDial { address, dial })));
     }
@@ -277,7 +272,7 @@ impl Inside {
                     entry.address
                 );
                 self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
-                self.part(key, is_lasting(code), now);
+                self.part(key, code.lasts(), now);
                 self.tell_refusal(message, context);
             }
             _ => {}
@@ -292,7 +287,7 @@ impl Inside {
         };
         entry.carrier.link.protocol.fail(code, why.to_owned());
         let text = format!("unable to use the link to {}: {why}", entry.address);
-        self.part(key, is_lasting(code), context.now());
+        self.part(key, code.lasts(), context.now());
         self.tell_refusal(text, context);
     }
 
@@ -422,18 +417,6 @@ impl LinkEntry {
     fn is_overdue(&self, now: Instant) -> bool {
         self.overdue_at().is_some_and(|at| now >= at)
     }
-}
-
-/// Somebody has to change something before this address is of use.
-fn is_lasting(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::Version
-            | ErrorCode::Width
-            | ErrorCode::NoService
-            | ErrorCode::SameRole
-            | ErrorCode::Key
-    )
 }
 
 /// How long the outside node has to answer a request for BYE on an idle link.

@@ -65,6 +65,8 @@ struct Place<A> {
     node: Option<NodeId>,
     /// Established links that were dialled there.
     links: usize,
+    /// One of them broke, and none was made since.
+    broken: bool,
     dials: usize,
     /// The last dial failed: one at a time probes it.
     down: bool,
@@ -144,6 +146,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
                     listed: true,
                     node: None,
                     links: 0,
+                    broken: false,
                     dials: 0,
                     down: false,
                     backoff: Backoff::default(),
@@ -173,6 +176,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         if let Some(place) = self.dial_ended(address) {
             place.node = Some(id);
             place.links += 1;
+            place.broken = false;
             place.down = false;
         }
         let at = self
@@ -200,6 +204,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         } = self;
         if let Some(place) = places.iter_mut().find(|place| place.address == *address) {
             place.dials -= 1;
+            place.broken = false;
             place.down = true;
             place.backoff.failed(policy.interval, rng, now);
         }
@@ -270,6 +275,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         } = self;
         if let Some(place) = places.iter_mut().find(|place| place.address == *address) {
             place.links = place.links.saturating_sub(1);
+            place.broken = !returned;
             if returned {
                 // Its end was asked for.
             } else if lived >= LINK_HEALTHY {
@@ -293,6 +299,12 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
     /// No more dials; all idle links go back, now and as they become idle.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Whether a link to the address broke, and was not made again.
+    pub fn has_just_broken(&self, address: &A) -> bool {
+        let mut places = self.places.iter();
+        places.any(|place| place.address == *address && place.broken)
     }
 
     /// Whether there is a link to the node.

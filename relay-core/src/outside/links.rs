@@ -1,5 +1,6 @@
 //! The links of `listen-listen`.
 
+use super::four_way::Dialled;
 use super::opening::{ClientFailed, Opening};
 use super::{Entry, Outside};
 use crate::carrier::{Carrier, Ended, Happening, Next, Stage};
@@ -14,6 +15,7 @@ use crate::proto::frame::{ErrorCode, Hello, NodeId, Open};
 use crate::proto::link::{Event as Frame, Link};
 use crate::report::{self, Exit, sanitise};
 use crate::session::{CloseReason, Side};
+use crate::socket::end::End;
 use crate::socket::listen::{Accepted, Peer};
 use crate::token::{Key, Slot};
 
@@ -23,13 +25,24 @@ pub(super) struct LinkEntry {
     pub(super) carrier: Carrier<Opening>,
     peer: Peer,
     origin: Origin,
+    /// It was not accepted, but dialled.
+    dialled: Option<Dialled>,
     /// Known from HELLO until the link leaves.
     pub(super) node: Option<NodeId>,
 }
 
 impl Outside {
     pub(super) fn link_accepted(&mut self, accepted: Accepted, context: &mut Context) {
-        let Accepted { mut end, peer, .. } = accepted;
+        self.add_link(accepted.end, accepted.peer, None, context);
+    }
+
+    pub(super) fn add_link(
+        &mut self,
+        mut end: End,
+        peer: Peer,
+        dialled: Option<Dialled>,
+        context: &mut Context,
+    ) {
         let key = self.entries.next_key();
         let protected = self.keys.as_ref().map_or(Ok(()), |keys| end.protect(keys));
         let registered = protected.and_then(|()| end.register(&context.registry, key, Slot::LEFT));
@@ -41,6 +54,9 @@ impl Outside {
             self.warnings
                 .links
                 .warning(&context.report, context.now(), text);
+            if let (Some(four_ways), Some(dialled)) = (&mut self.four_ways, &dialled) {
+                four_ways.gone(key, dialled, context.now());
+            }
             return;
         }
         let link = LinkEnd::new(end, Link::outside(self.heartbeat, context.now()));
@@ -51,6 +67,7 @@ impl Outside {
             carrier: Carrier::new(link),
             peer,
             origin,
+            dialled,
             node: None,
         })));
         self.strangers.arrive(key, origin);
@@ -231,6 +248,9 @@ impl Outside {
                     entry.peer
                 );
                 self.warnings.links.warning(&context.report, now, message);
+                if let Some(dialled) = &mut entry.dialled {
+                    dialled.unwanted |= code.lasts();
+                }
                 self.part(key, "the inside node gave it up", context);
             }
             // BYE of a busy link is remembered by the protocol; an answer lets the pending session go on.
@@ -257,6 +277,9 @@ impl Outside {
             ));
         }
         self.strangers.welcome(key, entry.origin);
+        if let (Some(four_ways), Some(dialled)) = (&mut self.four_ways, &mut entry.dialled) {
+            four_ways.welcomed(key, dialled, hello.node, context.now());
+        }
         entry.node = Some(hello.node);
         entry.carrier.stage = Stage::Idle;
         entry.carrier.link.protocol.welcome(self.node);
@@ -374,6 +397,9 @@ impl Outside {
         );
         self.leave_session(key, &why, context);
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            if let Some(dialled) = &mut entry.dialled {
+                dialled.unwanted |= code.lasts();
+            }
             entry.carrier.link.protocol.fail(code, text.to_owned());
         }
         self.part(key, &why, context);
@@ -431,11 +457,23 @@ impl Outside {
             carrier,
             peer,
             origin,
+            dialled,
             node,
         } = *entry;
         self.links -= 1;
         self.strangers.gone(key, origin);
+        if let (Some(four_ways), Some(dialled)) = (&mut self.four_ways, &dialled) {
+            four_ways.gone(key, dialled, context.now());
+        }
         match (&carrier.stage, node) {
+            (Stage::Greeting, _) if dialled.is_some() => {
+                let text = format_args!(
+                    "link to {peer} is no link: {why}; at the other end must be connect-connect"
+                );
+                self.warnings
+                    .strangers
+                    .warning(&context.report, context.now(), text);
+            }
             (Stage::Greeting, _) => {
                 let text = format_args!("link from {peer} is no link: {why}");
                 self.warnings

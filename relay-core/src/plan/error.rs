@@ -122,6 +122,8 @@ pub enum PlanError {
     RawServers(usize),
     /// `--raw`, and so many ports for links.
     RawLinks(usize),
+    /// An option for dials, where nothing is dialled.
+    NothingDialled(&'static str),
     /// `--bind` with a port, and an address that has its own.
     FourWayBindPort {
         /// The value.
@@ -275,6 +277,10 @@ impl fmt::Display for PlanError {
                     "unable to use {links} ports as LINK with --raw: one open port is one signal"
                 )
             }
+            Self::NothingDialled(option) => write!(
+                f,
+                "unable to use {option}: nothing is dialled but a 4way LINK"
+            ),
             Self::FourWayBindPort { bind, word } => write!(
                 f,
                 "unable to use {bind} with {word}: the local port stands in the address: write 4way:LOCALPORT:PEER:PORT"

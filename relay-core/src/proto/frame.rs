@@ -278,6 +278,16 @@ codes! {
     }
 }
 
+impl ErrorCode {
+    /// Somebody has to change something before the two nodes can have a link.
+    pub fn lasts(self) -> bool {
+        matches!(
+            self,
+            Self::Version | Self::Width | Self::NoService | Self::SameRole | Self::Key
+        )
+    }
+}
+
 impl Frame {
     /// Reads the payload of a control frame.
     pub fn parse(kind: Kind, payload: &[u8]) -> Result<Self, Malformed> {
