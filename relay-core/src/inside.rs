@@ -217,6 +217,8 @@ impl Tool for Inside {
                 servers.map(|(target, _)| &target.at),
                 &self.server_manner.via,
             )
+            .leaving_from(self.link_manner.bind)
+            .leaving_from(self.server_manner.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

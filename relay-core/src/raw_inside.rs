@@ -421,6 +421,8 @@ impl Tool for RawInside {
             .holding(self.keys.as_ref())
             .dialling([&self.link.at], &self.link_manner.via)
             .dialling([&self.server.at], &self.server_manner.via)
+            .leaving_from(self.link_manner.bind)
+            .leaving_from(self.server_manner.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

@@ -330,7 +330,9 @@ impl Tool for Route {
 
     fn needs(&self) -> Needs {
         let targets = self.ways.iter().map(|way| &way.target.at);
-        Needs::default().dialling(targets, &self.manner.via)
+        Needs::default()
+            .dialling(targets, &self.manner.via)
+            .leaving_from(self.manner.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {

@@ -7,15 +7,17 @@
     reason = "a test that cannot go on says so and fails"
 )]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::thread;
 
 use relay_core::linux::sandbox::{self, Needs};
@@ -99,13 +101,47 @@ const TRIES: &[Try] = &[
         },
     },
     Try {
-        name: "listen and dial",
-        needs: Needs::default,
-        act: || {
-            let listener = TcpListener::bind("127.0.0.1:0")?;
-            TcpStream::connect(listener.local_addr()?)?;
-            listener.accept().map(drop)
+        name: "dial a needed port",
+        needs: || Needs {
+            dialled: BTreeSet::from([listener().port()]),
+            ..Needs::default()
         },
+        act: || TcpStream::connect(listener()).map(drop),
+    },
+    Try {
+        name: "dial from a needed port",
+        needs: || Needs {
+            dialled: BTreeSet::from([listener().port()]),
+            left_from: BTreeSet::from([0]),
+            ..Needs::default()
+        },
+        act: || dial_from_a_bound_port(listener()),
+    },
+    Try {
+        name: "dial",
+        needs: Needs::default,
+        act: || TcpStream::connect(listener()).map(drop),
+    },
+    Try {
+        name: "dial another port",
+        needs: || Needs {
+            dialled: BTreeSet::from([1]),
+            ..Needs::default()
+        },
+        act: || TcpStream::connect(listener()).map(drop),
+    },
+    Try {
+        name: "dial from another port",
+        needs: || Needs {
+            dialled: BTreeSet::from([listener().port()]),
+            ..Needs::default()
+        },
+        act: || dial_from_a_bound_port(listener()),
+    },
+    Try {
+        name: "listen",
+        needs: Needs::default,
+        act: || TcpListener::bind("127.0.0.1:0").map(drop),
     },
     Try {
         name: "start a program",
@@ -148,13 +184,31 @@ fn no_file_can_be_opened_but_what_is_needed() {
 }
 
 #[test]
+fn no_port_can_be_dialled_or_bound_but_what_is_needed() {
+    for name in [
+        "dial",
+        "dial another port",
+        "dial from another port",
+        "listen",
+    ] {
+        let outcome = attempt(name);
+        assert_eq!(
+            outcome.said(),
+            "failed: Permission denied (os error 13)",
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn what_is_needed_works() {
     for name in [
         "read a needed file",
         "read a needed file whose name is a link",
         "remove a socket and make it anew",
         "resolve a name in a thread",
-        "listen and dial",
+        "dial a needed port",
+        "dial from a needed port",
     ] {
         assert_eq!(attempt(name).said(), "done", "{name}");
     }
@@ -192,8 +246,11 @@ fn try_it() {
         return;
     };
     let tried = TRIES.iter().find(|tried| tried.name == name).unwrap();
+    listener();
     match sandbox::enter(&(tried.needs)(), "try", true) {
-        Ok(made_of) if made_of.contains("files by landlock, system calls by seccomp") => {}
+        Ok(made_of)
+            if made_of
+                .contains("files by landlock, ports by landlock, system calls by seccomp") => {}
         Ok(made_of) => eprintln!("{SAID}partial: {made_of}"),
         Err(fault) => panic!("{fault}"),
     }
@@ -235,6 +292,20 @@ fn attempt(name: &str) -> Outcome {
         signal: status.signal(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     }
+}
+
+/// Somebody who listens, for as long as this process runs.
+fn listener() -> SocketAddr {
+    static LISTENER: OnceLock<TcpListener> = OnceLock::new();
+    let listener = LISTENER.get_or_init(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    listener.local_addr().unwrap()
+}
+
+fn dial_from_a_bound_port(address: SocketAddr) -> io::Result<()> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    let from: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&from.into())?;
+    socket.connect(&address.into())
 }
 
 fn scratch() -> PathBuf {

@@ -1,18 +1,20 @@
-//! The sandbox that a process enters once everything is bound, before it reads a byte of anybody: no file beyond what it needs
-//! ([`files`], by Landlock), no system call beyond what a relay makes ([`calls`], by seccomp).
+//! The sandbox that a process enters once everything is bound, before it reads a byte of anybody: no file and no TCP port beyond what
+//! it needs ([`files`] and [`ports`], by Landlock), no system call beyond what a relay makes ([`calls`], by seccomp).
 //!
 //! It is for the day on which a mistake is found in what parses a peer's bytes: whoever makes use of it gets a process that can
-//! open no file of interest, start no program and trace nobody. What it could do, it still can: use the sockets it has, and make new
-//! ones.
+//! open no file of interest, start no program and trace nobody. What it could do, it still can: use the sockets it has, and dial the
+//! ports that it dials.
 //!
-//! Both belong to a thread and to the threads that it starts. There is only one when the sandbox is entered.
+//! All of it belongs to a thread and to the threads that it starts. There is only one when the sandbox is entered.
 
 pub mod calls;
 pub mod files;
+pub mod ports;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::address::{Proxy, TargetAt, TargetHost, UnixName};
+use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
 use crate::keyed::Keys;
 
 /// What a process opens while it runs, and what it has to hide. What it has open already stays open.
@@ -26,6 +28,10 @@ pub struct Needs {
     pub syslog: bool,
     /// There is a password or a key in its memory.
     pub secrets: bool,
+    /// TCP ports that are dialled.
+    pub dialled: BTreeSet<u16>,
+    /// TCP ports that dials leave from, where they are bound to one; 0 is one that the system picks.
+    pub left_from: BTreeSet<u16>,
     /// Files that are read again.
     pub files: Vec<PathBuf>,
     /// Socket files that are removed, and perhaps made anew.
@@ -48,11 +54,37 @@ impl Needs {
     ) -> Self {
         let is_name = |host: &TargetHost| matches!(host, TargetHost::Name(_));
         for target in targets {
-            self.names |= matches!(target, TargetAt::Tcp { host, .. } | TargetAt::FourWay { host, .. } if is_name(host));
-            self.abstract_sockets |= matches!(target, TargetAt::Unix(UnixName::Abstract(_)));
+            match target {
+                TargetAt::Tcp { host, port } => {
+                    self.names |= is_name(host);
+                    self.dialled.extend(via.is_empty().then_some(*port));
+                }
+                TargetAt::FourWay {
+                    local_port,
+                    host,
+                    port,
+                } => {
+                    self.names |= is_name(host);
+                    self.dialled.insert(*port);
+                    self.left_from.insert(*local_port);
+                }
+                TargetAt::Unix(name) => {
+                    self.abstract_sockets |= matches!(name, UnixName::Abstract(_));
+                }
+                TargetAt::Stdio | TargetAt::Fd { .. } => {}
+            }
         }
+        // The further ones are dialled by the one before.
+        self.dialled.extend(via.first().map(|proxy| proxy.port));
         self.names |= via.iter().any(|proxy| is_name(&proxy.host));
         self.secrets |= via.iter().any(|proxy| proxy.password.is_some());
+        self
+    }
+
+    /// And what it takes to dial from there.
+    pub fn leaving_from(mut self, bind: Option<BindAddress>) -> Self {
+        self.left_from
+            .extend(bind.map(|bind| bind.port.unwrap_or(0)));
         self
     }
 }
@@ -63,6 +95,7 @@ impl Needs {
 /// What could not be done, though the kernel knows how.
 pub fn enter(needs: &Needs, program: &'static str, speaks: bool) -> Result<String, String> {
     let files = files::confine(needs)?;
+    let ports = ports::confine(needs)?;
     let calls = calls::confine(program, speaks)?;
-    Ok(format!("sandbox: {files}, {calls}"))
+    Ok(format!("sandbox: {files}, {ports}, {calls}"))
 }
