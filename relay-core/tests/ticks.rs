@@ -95,6 +95,26 @@ fn after_a_loss_the_firewall_is_given_the_time_to_forget() {
 }
 
 #[test]
+fn what_icmp_answers_is_tried_again_at_once_and_after_a_while_in_rounds() {
+    let round_trip = Duration::from_millis(40);
+    let start = Duration::from_secs(1_800_000_000);
+    let mut ticks = Ticks::new((5555, 6666), false, 1, start);
+    let (mut now, mut pauses) = (start, 0);
+    while now < start + 10 * ROUND {
+        let due = ticks.due().max(now);
+        if due > now {
+            assert!(now > start + EAGER, "a pause after {:?}", now - start);
+            assert!(due < now + ROUND);
+            pauses += 1;
+        }
+        ticks.fired(due);
+        now = due + round_trip;
+        ticks.answered(Answer::Unreachable, now);
+    }
+    assert!((8..=9).contains(&pauses), "{pauses} pauses");
+}
+
+#[test]
 fn ports_in_use_are_asked_for_at_each_tick_however_long_it_takes() {
     let mut now = Duration::from_secs(1_800_000_000);
     let mut ticks = Ticks::new((5555, 6666), false, 1, now);

@@ -35,7 +35,7 @@ use crate::launch::Launch;
 use crate::network::{self, Hosts};
 use crate::requirement;
 
-pub use firewall::{Answer, Firewall, Ports};
+pub use firewall::{Answer, Firewall, Pace, Ports};
 pub use namespace::Namespace;
 
 use slow_path::SlowPath;
@@ -140,6 +140,9 @@ impl Host {
             &format!("link set {port} up"),
         ]);
         host.firewall.forward_packets();
+        if kind.pace == Pace::Unlimited {
+            host.firewall.limit_no_icmp();
+        }
         host.firewall.ip(&[
             &format!(
                 "link add inside type veth peer eth0 netns {}",

@@ -23,6 +23,7 @@ relay_tests::network_tests! {
     either_side_may_come_later,
     a_long_path_makes_no_difference,
     ipv6_is_passed_too,
+    firewalls_that_answer_each_dial_by_icmp_are_passed,
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
     a_side_that_is_alone_dials_seldom
@@ -68,6 +69,26 @@ fn ipv6_is_passed_too() {
         let b = talker(&lab.b, "4way:hostA6:5555", "world\n");
         expect_heard(a, "world\n");
         expect_heard(b, "hello\n");
+    });
+}
+
+fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
+    let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
+    let pairs = [
+        (always, always),
+        (Firewall::DROPS, always),
+        (Firewall::RESETS, always),
+        (always, Firewall::RESETS),
+    ];
+    for_each(&pairs, Duration::from_millis(20), |lab| {
+        // More than once, since it depends on the moment.
+        for port in 5555..5560 {
+            let a = talker(&lab.a, &format!("4way:hostB:{port}"), "hello\n");
+            let_pass(A_MOMENT);
+            let b = talker(&lab.b, &format!("4way:hostA:{port}"), "world\n");
+            expect_heard(a, "world\n");
+            expect_heard(b, "hello\n");
+        }
     });
 }
 
@@ -169,4 +190,5 @@ const PAIRS: [Pair; 6] = [
 /// How long two sides may take to meet, on a machine that is busy with other tests.
 const PUNCHED: Duration = Duration::from_secs(30);
 const ALONE: Duration = Duration::from_secs(3);
+const A_MOMENT: Duration = Duration::from_millis(700);
 const LATER: Duration = Duration::from_secs(10);

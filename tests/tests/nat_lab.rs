@@ -27,6 +27,7 @@ relay_tests::network_tests! {
     a_firewall_that_says_unreachable_gives_that_reason,
     each_firewall_answers_for_itself,
     firewalls_answer_to_ipv6_alike,
+    one_that_always_says_unreachable_does_so_often,
     a_stranger_who_knows_the_address_inside_is_not_let_in,
     sockets_that_dial_each_other_at_once_meet,
     they_meet_with_ipv6_too,
@@ -165,6 +166,23 @@ fn sockets_that_dial_each_other_at_once_meet() {
         (&b).read_exact(&mut greeting).expect("B receives");
         assert_eq!(&greeting, b"hello");
     });
+}
+
+fn one_that_always_says_unreachable_does_so_often() {
+    let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
+    let Some(lab) = Laboratory::with_delay(always, always, Duration::from_millis(2)) else {
+        return;
+    };
+    let began = Instant::now();
+    for _ in 0..50 {
+        let dialled = lab
+            .a
+            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE));
+        let error = dialled.map_err(|error| error.kind()).err();
+        assert_eq!(error, Some(ErrorKind::HostUnreachable));
+    }
+    // With the kernel's limit it would take longer than 40 seconds.
+    assert!(began.elapsed() < PATIENCE);
 }
 
 fn firewalls_answer_to_ipv6_alike() {

@@ -9,6 +9,10 @@
 //!   round trip, and two ends that always have one under way meet at the second at the latest, whatever their clocks say.
 //! - On a path with hardly any, only the precision of the clocks counts: every other tick is exact. The ones between are moved at
 //!   random, a little at first and more as tries fail, for clocks that differ.
+//! - ICMP, unlike a reset, leaves the hole open for as long as the peer may need. What comes through it has to find a try under
+//!   way: else this host resets it, and a firewall of Linux, which takes that for no end of anything, lets none of our dials out
+//!   for two minutes. So there is always one under way, and ticks do not matter; except on a path with hardly any delay, where a
+//!   try is over sooner than it is made.
 //! - Ports of one range have their ticks apart from each other.
 //! - After [`EAGER`] only a few ticks in each [`ROUND`] are left. The pause between them is longer than Linux's connection tracking
 //!   remembers a connection that was reset ([`FORGOTTEN`]): as long as it does, it lets no SYN of the peer in, and each answer to
@@ -114,6 +118,9 @@ impl Ticks {
                 self.eager_until = forgotten + EAGER;
                 self.next_tick(forgotten, true)
             }
+            Answer::Unreachable if lasted >= AT_ONCE && self.is_active(now) => {
+                now.max(since + UNREACHABLE_PAUSE_MIN)
+            }
             // What lasted into the next period was nobody's try around a tick.
             _ if lasted >= TICK && self.is_active(now) => now,
             _ if lasted < TICK && self.tries < tries_max(lasted) => {
@@ -197,6 +204,9 @@ const TRIES: u32 = 5;
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// Tries around a tick, there.
 const TRIES_AT_ONCE: u32 = 16;
+/// From one try to the next that ICMP answers. A firewall of Linux takes the second one for the first one repeated if their
+/// sequence numbers, which the kernel takes from a clock, differ by less than a window: for these 4 ms it does no harm to be late.
+const UNREACHABLE_PAUSE_MIN: Duration = Duration::from_millis(4);
 /// An unanswered try is made anew after this time: the kernel repeats its SYN at ever longer intervals, and firewalls forget it.
 const TRY_MAX: Duration = Duration::from_secs(60);
 /// A tick that is nearer than this is too near to be met.

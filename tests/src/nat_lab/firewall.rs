@@ -5,6 +5,8 @@
 pub struct Firewall {
     /// To a segment from outside that belongs to nothing.
     pub answer: Answer,
+    /// How often it answers by ICMP.
+    pub pace: Pace,
     /// On the way out.
     pub ports: Ports,
 }
@@ -19,6 +21,15 @@ pub enum Answer {
     /// The ICMP message "destination unreachable" with this code: `host-unreachable`, `net-unreachable`,
     /// `port-unreachable` or `admin-prohibited`, and with IPv6 what is nearest to it.
     Unreachable(&'static str),
+}
+
+/// How many ICMP messages one host gets from a firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Some, and then one in a second, as Linux does.
+    Limited,
+    /// One for each packet.
+    Unlimited,
 }
 
 /// What becomes of the source port when a firewall puts its own address into a packet.
@@ -38,9 +49,15 @@ impl Firewall {
     /// Answers by ICMP to what it does not expect.
     pub const SAYS_UNREACHABLE: Firewall =
         Firewall::that_answers(Answer::Unreachable("host-unreachable"));
+    /// Answers by ICMP to what it does not expect, whenever it comes.
+    pub const ALWAYS_SAYS_UNREACHABLE: Firewall = Firewall {
+        pace: Pace::Unlimited,
+        ..Firewall::SAYS_UNREACHABLE
+    };
     /// Drops what it does not expect, and changes source ports.
     pub const CHANGES_PORTS: Firewall = Firewall {
         answer: Answer::Nothing,
+        pace: Pace::Limited,
         ports: Ports::Random,
     };
 
@@ -48,6 +65,7 @@ impl Firewall {
     pub const fn that_answers(answer: Answer) -> Firewall {
         Firewall {
             answer,
+            pace: Pace::Limited,
             ports: Ports::Kept,
         }
     }

@@ -104,6 +104,17 @@ impl Namespace {
         });
     }
 
+    /// Lets it answer by ICMP as often as there is reason to.
+    pub(super) fn limit_no_icmp(&self) {
+        self.run(|| {
+            // Of no kind of message.
+            set("ipv4/icmp_ratemask", "0");
+            if Path::new(IPV6).exists() {
+                set("ipv6/icmp/ratemask", "");
+            }
+        });
+    }
+
     fn descriptor(&self) -> OwnedFd {
         self.0.try_clone().expect("a descriptor is free")
     }
