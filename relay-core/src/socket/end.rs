@@ -348,12 +348,22 @@ impl End {
             }
             WriteHalf::Shut => Err(io::ErrorKind::BrokenPipe.into()),
         };
-        match &result {
+        self.note_written(&result, whole);
+        result
+    }
+
+    /// Takes in what came of an attempt to write so much.
+    fn note_written(&mut self, result: &io::Result<usize>, wanted: usize) {
+        let is_socket = self.writes_to_socket();
+        match result {
             Err(error) if is_blocked(error) => self.writable = false,
-            Ok(count) if *count < whole && self.writes_to_socket() => self.writable = false,
+            Ok(count) if *count < wanted && is_socket => self.writable = false,
+            // The call has taken the error that epoll would have told of.
+            Err(error) if is_socket && error.raw_os_error() != Some(libc::EINVAL) => {
+                self.failed |= self.is_one_descriptor();
+            }
             _ => {}
         }
-        result
     }
 
     /// Moves up to `max` bytes into `pipe`; 0 is the end of file.
@@ -392,11 +402,7 @@ impl End {
             WriteHalf::Own(write, _) => pipe.empty(write.as_fd(), max),
             WriteHalf::Shut => Err(io::ErrorKind::BrokenPipe.into()),
         };
-        match &result {
-            Err(error) if is_blocked(error) => self.writable = false,
-            Ok(count) if *count < wanted && self.writes_to_socket() => self.writable = false,
-            _ => {}
-        }
+        self.note_written(&result, wanted);
         result
     }
 
@@ -570,4 +576,30 @@ fn send_socket(socket: &OwnedFd, head: &[u8], body: &[u8], more: bool) -> io::Re
         )?,
     };
     Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    // The write takes the error from the socket, and no event tells of it any more.
+    #[test]
+    fn a_socket_that_was_reset_has_failed_though_a_write_finds_out_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        SockRef::from(&far)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(far);
+        near.set_nonblocking(true).unwrap();
+        let mut end = End::socket(near.into());
+        end.writable = true;
+        let error = end.send(&[], b"are you there?", false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(end.take_error().is_none());
+        assert!(end.has_failed());
+    }
 }
