@@ -3,7 +3,10 @@
 //! noticing.
 
 use std::env;
+use std::fs;
 use std::io::{self, Write};
+
+use nix::unistd::geteuid;
 
 use crate::program;
 
@@ -31,6 +34,16 @@ pub fn is_missing(programs: &[&str]) -> bool {
     missing.is_some()
 }
 
+/// Whether this is root of the machine, and not of a namespace that knows no other users; if not, the test is skipped.
+pub fn is_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_root = geteuid().is_root() && map.split_whitespace().nth(2) == Some(ALL_USERS);
+    if !is_root {
+        skip("only root can become somebody else");
+    }
+    is_root
+}
+
 /// Says that the test which calls it is skipped, and `why`.
 pub fn skip(why: &str) {
     assert!(
@@ -40,3 +53,6 @@ pub fn skip(why: &str) {
     // Not eprintln: the test passes, and the text of tests that pass is not shown.
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }
+
+/// The size of a map of users that leaves none out (user_namespaces(7)).
+const ALL_USERS: &str = "4294967295";

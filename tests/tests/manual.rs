@@ -17,6 +17,7 @@ use relay_tests::data::assert_same;
 use relay_tests::manual::{self, Example};
 use relay_tests::network::{self, Hosts};
 use relay_tests::peer::{self, Inetd};
+use relay_tests::requirement;
 use relay_tests::scratch::Scratch;
 use relay_tests::{End, Launch, Running, Server, Service, eventually, needs, node, page, program};
 
@@ -46,6 +47,7 @@ examples! {
     tcpfwd_route,
     tcpfwd_expire,
     tcpfwd_allow,
+    tcpfwd_user,
     tcpfwd_via,
     tcpfwd_tcpserver,
     tcpfwd_inetd,
@@ -236,6 +238,15 @@ fn tcpfwd_expire() {
     let _example = start("tcpfwd-expire");
     expect_page("127.0.0.1:8080", "srv:80");
     expect_greeting("127.0.0.1:2222", "SSH-2.0");
+}
+
+fn tcpfwd_user() {
+    if !requirement::is_root() {
+        return;
+    }
+    let _world = World::new();
+    let _example = start("tcpfwd-user");
+    expect_page("127.0.0.1:443", "srv:80");
 }
 
 fn tcpfwd_allow() {

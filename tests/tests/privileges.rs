@@ -9,7 +9,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use relay_tests::data::assert_same;
 use relay_tests::network::Hosts;
 use relay_tests::requirement;
@@ -22,7 +22,7 @@ network_tests! {
 
 // The name makes it start a thread that resolves it.
 fn every_thread_has_given_everything_up() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     let _hosts = Hosts::new("127.0.0.3 srv\n");
@@ -52,7 +52,7 @@ fn every_thread_has_given_everything_up() {
 
 #[test]
 fn a_user_without_a_group_has_its_own_groups() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     let service = Service::greeting("hello");
@@ -67,7 +67,7 @@ fn a_user_without_a_group_has_its_own_groups() {
 
 #[test]
 fn a_process_that_changed_its_user_leaves_no_core_and_cannot_be_looked_into() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     let route = node!("tcpfwd --user 65534:65534 127.0.0.1:0 127.0.0.1:9");
@@ -85,7 +85,7 @@ fn a_process_that_changed_its_user_leaves_no_core_and_cannot_be_looked_into() {
 
 #[test]
 fn a_step_that_fails_ends_the_process() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     for (without, step) in [
@@ -109,7 +109,7 @@ fn a_step_that_fails_ends_the_process() {
 
 #[test]
 fn a_socket_file_is_removed_in_the_end_where_the_user_may_do_that() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     let scratch = Scratch::new();
@@ -127,7 +127,7 @@ fn a_socket_file_is_removed_in_the_end_where_the_user_may_do_that() {
 
 #[test]
 fn a_key_file_that_the_user_could_not_read_again_is_refused_by_its_name() {
-    if !is_root() {
+    if !requirement::is_root() {
         return;
     }
     let key = KeyFile::of(&[1]);
@@ -197,16 +197,6 @@ fn sockets_of_the_abstract_namespace_are_dialled_where_they_are_named() {
     assert_eq!(inner.exit_code(), 0);
 }
 
-/// Root of the machine, and not of a namespace that knows no other users.
-fn is_root() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let is_root = geteuid().is_root() && map.split_whitespace().nth(2) == Some(ALL_USERS);
-    if !is_root {
-        requirement::skip("only root can become somebody else");
-    }
-    is_root
-}
-
 fn threads(pid: Pid) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
     tasks
@@ -235,5 +225,4 @@ fn field(status: &str, name: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-const ALL_USERS: &str = "4294967295";
 const NONE: &str = "0000000000000000";

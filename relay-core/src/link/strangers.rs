@@ -76,7 +76,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
         Some(victim)
     }
 
-    /// The link has told whose it is, and is one of a node from now on.
+    /// The link has told whose it is, or was dialled from here, and is one of a node from now on.
     pub fn welcome(&mut self, link: L, origin: Origin) {
         if !self.forget(link, origin) {
             return;

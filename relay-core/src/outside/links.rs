@@ -63,6 +63,11 @@ impl Outside {
         let address = peer.address().or_else(|| link.end.peer_address());
         let origin = Origin::from(address.map(|address| address.ip()));
         self.links += 1;
+        self.strangers.arrive(key, origin);
+        if dialled.is_some() {
+            // Nobody dials himself into these.
+            self.strangers.welcome(key, origin);
+        }
         self.entries.insert(Entry::Link(Box::new(LinkEntry {
             carrier: Carrier::new(link),
             peer,
@@ -70,7 +75,6 @@ impl Outside {
             dialled,
             node: None,
         })));
-        self.strangers.arrive(key, origin);
     }
 
     pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
