@@ -974,6 +974,10 @@ mod tests {
             inside("ll:8001 unix:/x --server-via http://a:1").unwrap_err(),
             "unable to use unix:/x with --server-via: a proxy connects to tcp ports only"
         );
+        assert_eq!(
+            inside("4way:192.0.2.1:5555 srv:80 --via http://a:1").unwrap_err(),
+            "unable to use 4way:192.0.2.1:5555 with --via: a proxy connects to tcp ports only"
+        );
         assert!(inside("ll:8001 unix:/x --via http://a:1").is_ok());
     }
 
