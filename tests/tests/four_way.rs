@@ -12,11 +12,13 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
 use relay_tests::kernel;
 use relay_tests::nat_lab::{Firewall, Host, Laboratory};
 use relay_tests::patience::{let_pass, some_within};
-use relay_tests::{PATIENCE, Running};
+use relay_tests::{End, Node, PATIENCE, Running, Service};
 
 relay_tests::network_tests! {
     messages_by_hand_pass_each_pair_of_firewalls,
@@ -26,7 +28,11 @@ relay_tests::network_tests! {
     firewalls_that_answer_each_dial_by_icmp_are_passed,
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
-    a_side_that_is_alone_dials_seldom
+    a_side_that_is_alone_dials_seldom,
+    two_hundred_sessions_share_four_punched_links,
+    a_side_that_is_killed_is_found_again,
+    a_side_that_dies_in_the_dark_is_found_again,
+    two_of_the_same_tool_are_told_so
 }
 
 fn messages_by_hand_pass_each_pair_of_firewalls() {
@@ -134,6 +140,114 @@ fn a_side_that_is_alone_dials_seldom() {
     });
 }
 
+fn two_hundred_sessions_share_four_punched_links() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let service = lab.b.run(Service::echo);
+        let outside = Node::start_on(&lab.a, "listen-listen 127.0.0.1:0 4way:hostB:6000-6003");
+        let _inside = Node::start_on(
+            &lab.b,
+            &format!("connect-connect 4way:hostA:6000-6003 {service}"),
+        );
+        wait_for_links(&outside, 4);
+        lab.a.run(|| {
+            thread::scope(|side_by_side| {
+                for client in 0..8 {
+                    let outside = outside.address(0);
+                    side_by_side.spawn(move || {
+                        for session in 0..25 {
+                            echo(outside, &format!("client {client}, session {session}"));
+                        }
+                    });
+                }
+            });
+        });
+        // None was lost or dialled anew on the way.
+        wait_for_links(&outside, 4);
+    });
+}
+
+fn a_side_that_is_killed_is_found_again() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let service = lab.b.run(Service::echo);
+        let outside_line = "listen-listen 127.0.0.1:8000 4way:hostB:6000";
+        let inside_line = format!("connect-connect 4way:hostA:6000 {service}");
+        let outside = Node::start_on(&lab.a, outside_line);
+        let inside = Node::start_on(&lab.b, &inside_line);
+        wait_for_links(&outside, 1);
+        lab.a.run(|| echo("127.0.0.1:8000", "before"));
+
+        inside.signal(Signal::SIGKILL);
+        drop(inside);
+        let _inside = Node::start_on(&lab.b, &inside_line);
+        wait_for_links(&outside, 1);
+        lab.a
+            .run(|| echo("127.0.0.1:8000", "after the inside node was killed"));
+
+        outside.signal(Signal::SIGKILL);
+        drop(outside);
+        let outside = Node::start_on(&lab.a, outside_line);
+        wait_for_links(&outside, 1);
+        lab.a
+            .run(|| echo("127.0.0.1:8000", "after the outside node was killed"));
+    });
+}
+
+/// Its resets get lost, so the other side still believes in the link, and may lose a client to it.
+fn a_side_that_dies_in_the_dark_is_found_again() {
+    for_each(&PAIRS, Duration::ZERO, |lab| {
+        let service = lab.b.run(Service::echo);
+        let inside_line = format!("connect-connect 4way:hostA:6000 {service}");
+        let outside = Node::start_on(
+            &lab.a,
+            "listen-listen --heartbeat 1s --wait-timeout 5s 127.0.0.1:8000 4way:hostB:6000",
+        );
+        let inside = Node::start_on(&lab.b, &inside_line);
+        wait_for_links(&outside, 1);
+
+        lab.cut();
+        inside.signal(Signal::SIGKILL);
+        drop(inside);
+        lab.mend();
+        let _inside = Node::start_on(&lab.b, &inside_line);
+        some_within(PUNCHED, "a client is served", || {
+            let heard = lab.a.run(|| {
+                let client = End::dial("127.0.0.1:8000");
+                client.send(b"after the dark");
+                client.shutdown_write();
+                client.receive_to_any_end()
+            });
+            (heard == b"after the dark").then_some(())
+        });
+    });
+}
+
+/// Neither waits for the other's frames without end.
+fn two_of_the_same_tool_are_told_so() {
+    for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
+        let both = |line_a: &str, line_b: &str| {
+            [
+                Node::start_on(&lab.a, line_a),
+                Node::start_on(&lab.b, line_b),
+            ]
+        };
+        let outside = both(
+            "listen-listen 127.0.0.1:0 4way:hostB:6000",
+            "listen-listen 127.0.0.1:0 4way:hostA:6000",
+        );
+        let inside = both(
+            "connect-connect 4way:hostB:6001 80",
+            "connect-connect 4way:hostA:6001 80",
+        );
+        for node in &outside {
+            node.stderr
+                .wait_for("at the other end must be connect-connect");
+        }
+        for node in &inside {
+            node.stderr.wait_for("the peer is the same tool");
+        }
+    });
+}
+
 /// Types `text` to the other side, and ends when that has ended too; `words` are options and the address.
 fn talker(host: &Host, words: &str, text: &str) -> Running {
     let mut input = tempfile::tempfile().expect("a temporary file can be had");
@@ -149,6 +263,23 @@ fn expect_heard(talker: Running, text: &str) {
     let outcome = talker.finish_within(PUNCHED);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_same(&outcome.stdout, text.as_bytes());
+}
+
+/// Waits until `outside` has so many idle links.
+#[track_caller]
+fn wait_for_links(outside: &Node, links: u64) {
+    some_within(PUNCHED, &format!("{links} links are idle"), || {
+        let_pass(LOOK_INTERVAL);
+        (number_of(outside, "idle") == links).then_some(())
+    });
+}
+
+/// One session with a server that sends back what it gets.
+fn echo(address: &str, text: &str) {
+    let client = End::dial(address);
+    client.send(text.as_bytes());
+    client.shutdown_write();
+    assert_same(&client.receive_to_eof(), text.as_bytes());
 }
 
 /// Runs `scenario` in a laboratory for each of `pairs`, all at once.
@@ -191,4 +322,5 @@ const PAIRS: [Pair; 6] = [
 const PUNCHED: Duration = Duration::from_secs(30);
 const ALONE: Duration = Duration::from_secs(3);
 const A_MOMENT: Duration = Duration::from_millis(700);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(10);
