@@ -12,11 +12,12 @@ MAN7     = $(wildcard man/*.7)
 TARGET   = $(abspath $(or $(CARGO_TARGET_DIR),target))
 BINARIES = $(TOOLS:%=$(TARGET)/release/%)
 
-# Programs that the tests talk to, each with the Debian package that brings it.
+# What the tests talk to: a program, or a file, and the Debian package that brings it.
 PEERS = socat:socat nc.openbsd:netcat-openbsd tcpserver:ucspi-tcp curl:curl python3:python3 \
 	inetd:openbsd-inetd ip:iproute2 nft:nftables unshare:util-linux mandoc:mandoc \
 	danted:dante-server microsocks:microsocks ssh:openssh-client sshd:openssh-server tinyproxy:tinyproxy \
-	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd
+	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd openssl:openssl \
+	/usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
 APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
 # Programs that `make check` builds where they are not installed.
@@ -43,7 +44,9 @@ check: peers format clippy test-debug test-release doc man deny fuzz-briefly
 # (inetd and its kind live in sbin, which is not on everyone's PATH.)
 peers:
 	@PATH="$$PATH:/usr/sbin:/sbin"; missing=; \
-	for peer in $(PEERS); do command -v "$${peer%%:*}" >/dev/null || missing="$$missing $${peer##*:}"; done; \
+	for peer in $(PEERS); do \
+		command -v "$${peer%%:*}" >/dev/null || test -e "$${peer%%:*}" || missing="$$missing $${peer##*:}"; \
+	done; \
 	test -n "$$missing" || exit 0; \
 	if test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null; then \
 		echo "check: the tests need these Debian packages:$$missing" >&2; exit 1; \
