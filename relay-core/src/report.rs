@@ -357,7 +357,7 @@ pub fn sanitise(text: &[u8]) -> String {
 }
 
 /// What a handler of signals says before it ends the process: it takes no lock and no memory, since whoever was interrupted may be
-/// about to. The text is cut to [`LAST_WORDS_BYTES_MAX`].
+/// about to. The text is cut to `LAST_WORDS_BYTES_MAX`.
 pub fn last_words(program: &str, text: fmt::Arguments<'_>) {
     let mut line = [0; LAST_WORDS_BYTES_MAX];
     let mut rest = line.as_mut_slice();
