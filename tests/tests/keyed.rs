@@ -6,9 +6,33 @@ use std::fs;
 use nix::sys::signal::Signal;
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
+use relay_tests::patience::{A_WHILE, some_within};
 use relay_tests::running::Outcome;
-use relay_tests::{End, KeyFile, Launch, Node, Server, Service, eventually, kernel, needs, node};
+use relay_tests::{
+    End, KeyFile, Launch, Node, PATIENCE, Server, Service, eventually, kernel, needs,
+    network_tests, node,
+};
+
+network_tests! {
+    a_4way_link_proves_the_key_whoever_dialled
+}
+
+fn a_4way_link_proves_the_key_whoever_dialled() {
+    let (key, another) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
+    let service = Service::greeting("hello");
+    let outside = node!("listen-listen --key-file {key} 8000 4way:6001:127.0.0.1:6002");
+    let _inside = node!("connect-connect --key-file {key} 4way:6002:127.0.0.1:6001 {service}");
+    let _other = node!("listen-listen --key-file {key} 8001 4way:6003:127.0.0.1:6004");
+    let wrong = node!("connect-connect --key-file {another} 4way:6004:127.0.0.1:6003 {service}");
+    // Both dial on the ticks of the clock, and may miss some.
+    some_within(3 * PATIENCE, "those with one key are linked", || {
+        (number_of(&outside, "idle") > 0).then_some(())
+    });
+    some_within(3 * PATIENCE, "those with two are not", || {
+        (wrong.stderr.count("the other node has another key") > 0).then_some(())
+    });
+    assert_same(&End::dial("127.0.0.1:8000").receive_to_eof(), b"hello");
+}
 
 #[test]
 fn two_nodes_with_the_same_key_serve_clients() {

@@ -419,6 +419,9 @@ impl Outside {
             context.now(),
             format_args!("link from {} refused: {fault}", entry.peer),
         );
+        if let Some(dialled) = &mut entry.dialled {
+            dialled.unwanted |= fault.is_lasting();
+        }
         entry.carrier.link.protocol.give_up();
         self.part(key, "no key", context);
     }
