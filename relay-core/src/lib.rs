@@ -18,6 +18,7 @@
 //! | [`access`] | who may come in |
 //! | [`introduction`], [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
 //! | [`pump`], [`link_end`], [`window`] | bytes |
+//! | [`keyed`], [`proving`] | links that are encrypted, and prove a key |
 //! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
 //! | [`socket`], [`linux`] | calls of the system; what only Linux has |
 //! | [`report`], [`limits`], [`ids`] | messages, numbers, names |
