@@ -232,12 +232,12 @@ fn confine(tool: &impl Tool, context: &mut Context) -> Result<(), String> {
     } = context;
     let mut needs = listeners.add_needs(tool.needs());
     needs.syslog = !report.is_on_stderr();
-    if settings.user.is_some() || needs.secrets {
-        keep_secrets()?;
-    }
     if let Some(user) = &settings.user {
         let unable = |fault| format!("unable to become {user}: {fault}");
         change_to(user).map_err(unable)?;
+    }
+    if settings.user.is_some() || needs.secrets {
+        keep_secrets()?;
     }
     if settings.sandbox {
         match sandbox::enter(&needs, report.program(), report.is_on_stderr()) {

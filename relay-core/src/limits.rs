@@ -155,6 +155,9 @@ pub const TLS_BATCH_BYTES: usize = 64 * 1024;
 /// Reads of a keyed link that may bring records and no bytes, one after the other.
 pub const TLS_FRUITLESS_READS_MAX: usize = 64;
 
+/// TCP ports on a command line beyond which the sandbox lets any be dialled: the list would cost more than it is worth.
+pub const SANDBOX_PORTS_MAX: usize = 1024;
+
 /// Descriptors that are neither sessions nor links: standard ones, epoll, signals, listeners, some pipes, the resolver's sockets.
 pub const DESCRIPTORS_SPARE: usize = 64;
 

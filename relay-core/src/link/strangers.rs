@@ -66,7 +66,8 @@ impl<L: Copy + PartialEq> Strangers<L> {
         self.crowded |= is_crowded;
     }
 
-    /// A link that must go, if there are too many; to be asked in each turn. Close it, say that it is [gone](Strangers::gone), and ask again.
+    /// A link that must go, if there are too many; to be asked in each turn. Close it, say that it is [gone](Strangers::gone), and
+    /// ask again.
     pub fn surplus(&mut self) -> Option<L> {
         if !std::mem::replace(&mut self.crowded, false) {
             return None;

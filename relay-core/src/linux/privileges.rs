@@ -78,7 +78,7 @@ pub fn change_to(user: &User) -> Result<(), String> {
     verify(user)
 }
 
-/// Keeps secrets out of cores, and of the sight of other processes of the same user.
+/// Keeps secrets out of cores, and of the sight of other processes of the same user. A change of the user undoes that: it comes before.
 pub fn keep_secrets() -> Result<(), String> {
     step("forbid a core", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
     step("forbid to be traced", set_dumpable(false))

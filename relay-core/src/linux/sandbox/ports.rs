@@ -6,51 +6,62 @@
 use std::collections::BTreeSet;
 
 use landlock::{
-    ABI, Access as _, AccessNet, BitFlags, CompatLevel, Compatible as _, NetPort, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
+    ABI, Access as _, AccessNet, CompatLevel, Compatible as _, NetPort, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetStatus,
 };
 
 use super::Needs;
+use crate::limits::SANDBOX_PORTS_MAX;
 
 /// Lets this thread dial and bind the ports that it needs; says how far the kernel sees to that.
 pub fn confine(needs: &Needs) -> Result<&'static str, String> {
-    let status = restrict(needs).map_err(|error| format!("unable to confine ports: {error}"))?;
-    Ok(match status {
-        RulesetStatus::NotEnforced => "no ports: the kernel has no landlock for them",
-        _ if needs.dialled.len() > PORTS_MAX => "ports to bind by landlock",
-        _ => "ports by landlock",
+    let dialled = dialled(needs);
+    let status = restrict(dialled.as_ref(), &needs.left_from)
+        .map_err(|error| format!("unable to confine ports: {error}"))?;
+    Ok(match (status, dialled) {
+        (RulesetStatus::NotEnforced, _) => "no ports: the kernel has no landlock for them",
+        (_, Some(_)) => "ports by landlock",
+        (_, None) => "ports to bind by landlock",
     })
 }
 
-fn restrict(needs: &Needs) -> Result<RulesetStatus, landlock::RulesetError> {
-    let mut dialled = needs.dialled.clone();
+/// The ports to dial, unless they are too many.
+fn dialled(needs: &Needs) -> Option<BTreeSet<u16>> {
+    let mut ports = needs.dialled.clone();
     if needs.names {
         // Answers that are too long for a datagram.
-        dialled.insert(DNS_PORT);
+        ports.insert(DNS_PORT);
     }
-    let mut handled = BitFlags::from(AccessNet::BindTcp);
-    if dialled.len() <= PORTS_MAX {
-        handled = AccessNet::from_all(KNOWN);
-    } else {
-        dialled.clear();
-    }
-    let ports = |ports: BTreeSet<u16>, access: AccessNet| {
-        ports
-            .into_iter()
-            .map(move |port| Ok::<_, landlock::RulesetError>(NetPort::new(port, access)))
+    (ports.len() <= SANDBOX_PORTS_MAX).then_some(ports)
+}
+
+fn restrict(
+    dialled: Option<&BTreeSet<u16>>,
+    bound: &BTreeSet<u16>,
+) -> Result<RulesetStatus, landlock::RulesetError> {
+    let handled = match dialled {
+        Some(_) => AccessNet::from_all(KNOWN),
+        None => AccessNet::BindTcp.into(),
+    };
+    let ports = |ports: &BTreeSet<u16>, access: AccessNet| {
+        let rules = ports.iter().map(move |port| NetPort::new(*port, access));
+        rules
+            .map(Ok::<_, landlock::RulesetError>)
+            .collect::<Vec<_>>()
     };
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(handled)?
         .create()?
-        .add_rules(ports(dialled, AccessNet::ConnectTcp))?
-        .add_rules(ports(needs.left_from.clone(), AccessNet::BindTcp))?;
+        .add_rules(ports(bound, AccessNet::BindTcp))?;
+    let rules = match dialled {
+        Some(dialled) => rules.add_rules(ports(dialled, AccessNet::ConnectTcp))?,
+        None => rules,
+    };
     rules.restrict_self().map(|status| status.ruleset)
 }
 
 /// Linux 6.7, the first to know of ports.
 const KNOWN: ABI = ABI::V4;
-/// Beyond so many ports that are dialled, any may be: the list would take longer than it is worth.
-const PORTS_MAX: usize = 1024;
 /// RFC 1035 §4.2.
 const DNS_PORT: u16 = 53;
