@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::proxy::{Host, Inquiry, Login, Place, Progress, Refusal, Secret, first_line};
 use crate::limits::{HTTP_FIELDS_MAX, HTTP_HEAD_BYTES_MAX};
 
@@ -34,7 +37,11 @@ impl HttpConnect {
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
         if let Some(Login { user, password }) = login {
             let pair = [user.as_bytes(), b":", &password.0].concat();
-            let _ = write!(request, "Proxy-Authorization: Basic {}\r\n", base64(&pair));
+            let _ = write!(
+                request,
+                "Proxy-Authorization: Basic {}\r\n",
+                BASE64.encode(pair)
+            );
         }
         request.push_str("\r\n");
         let inquiry = Self {
@@ -121,23 +128,4 @@ fn no_answer(head: &[u8]) -> Refusal {
     Refusal::NoAnswer("http", first_line(head).to_vec())
 }
 
-/// RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let at = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for sextet in 0..4 {
-            if sextet <= chunk.len() {
-                let value = bits >> (18 - 6 * sextet) & 0x3f;
-                text.push(char::from(BASE64[value as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
 const BEGIN: &[u8] = b"HTTP/1.";
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
