@@ -17,6 +17,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::client::Resumption;
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, UnbufferedClientConnection};
@@ -30,6 +31,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use self::identity::{Identity, identity};
 use self::verifier::OnlyThese;
+use crate::limits::HANDSHAKES_PER_TURN;
 use crate::report::Report;
 
 pub use channel::{Channel, Fault, Wire, link_fault};
@@ -53,6 +55,8 @@ pub struct Keys {
     config: Config,
     /// What the other node may prove, in the order of the file.
     accepted: Vec<Proof>,
+    /// How many handshakes went on in the last turn that had some, and when that was.
+    handshakes: (usize, Option<Instant>),
 }
 
 enum Config {
@@ -80,6 +84,7 @@ impl Keys {
             file: file.without_secrets(),
             config,
             accepted,
+            handshakes: (0, None),
         })
     }
 
@@ -108,6 +113,17 @@ impl Keys {
     /// Whether a link that proved this is still welcome.
     pub fn accepts(&self, proof: Option<Proof>) -> bool {
         proof.is_some_and(|proof| self.accepted.contains(&proof))
+    }
+
+    /// Whether one more handshake may go on in the turn of that time. A crowd of links that come at once, or of strangers, is
+    /// spread over many turns, so that sessions do not wait for it.
+    pub fn admit_handshake(&mut self, now: Instant) -> bool {
+        let (count, turn) = &mut self.handshakes;
+        if turn.replace(now) != Some(now) {
+            *count = 0;
+        }
+        *count += 1;
+        *count <= HANDSHAKES_PER_TURN
     }
 
     /// A channel for one link. The inside node is the TLS client, whoever dialled.
@@ -267,6 +283,17 @@ mod tests {
         CryptoProvider {
             cipher_suites: vec![SupportedCipherSuite::Tls13(suite)],
             ..provider()
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_handshakes_is_spread_over_turns() {
+        let file = KeyFile::with_text(Path::new("link.key"), &[b'A'; 43]).unwrap();
+        let mut keys = Keys::new(Role::Outside, Inner::Frames, file).unwrap();
+        let first = Instant::now();
+        for turn in [first, first + std::time::Duration::from_millis(1)] {
+            let admitted = (0..100).filter(|_| keys.admit_handshake(turn)).count();
+            assert_eq!(admitted, HANDSHAKES_PER_TURN);
         }
     }
 

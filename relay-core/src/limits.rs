@@ -152,6 +152,8 @@ pub const KEYS_MAX: usize = 2;
 pub const KEY_FILE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes that a keyed link encrypts or decrypts at once: four full records.
 pub const TLS_BATCH_BYTES: usize = 64 * 1024;
+/// Handshakes of keyed links that go on in one turn of the loop. A step of one computes for a tenth of a millisecond.
+pub const HANDSHAKES_PER_TURN: usize = 8;
 /// Reads of a keyed link that may bring records and no bytes, one after the other.
 pub const TLS_FRUITLESS_READS_MAX: usize = 64;
 

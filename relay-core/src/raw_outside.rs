@@ -281,6 +281,11 @@ impl RawOutside {
         let Some(Entry::Proving(proving)) = self.entries.get_mut(key) else {
             return;
         };
+        if let Some(keys) = &mut self.keys
+            && !keys.admit_handshake(context.now())
+        {
+            return self.entries.go_on(key);
+        }
         let progress = proving.run(context.now());
         if matches!(progress, proving::Progress::Waiting) {
             return;

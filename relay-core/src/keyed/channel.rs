@@ -166,6 +166,11 @@ impl Channel {
         }
     }
 
+    /// The peer has not proved anything, and still may.
+    pub fn is_proving(&self) -> bool {
+        matches!(self.stage, Stage::AwaitsFirst | Stage::Handshaking)
+    }
+
     /// Nothing that was read waits here.
     pub fn is_quiet(&self) -> bool {
         self.decrypted.is_empty() && self.incoming.is_empty()

@@ -132,6 +132,12 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
+        if entry.carrier.link.end.is_proving()
+            && let Some(keys) = &mut self.keys
+            && !keys.admit_handshake(context.now())
+        {
+            return self.entries.go_on(key);
+        }
         entry.carrier.link.begin_turn(&mut context.tackle);
         loop {
             let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {

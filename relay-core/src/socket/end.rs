@@ -190,6 +190,13 @@ impl End {
         Ok(())
     }
 
+    /// The peer has not proved anything yet.
+    pub fn is_proving(&self) -> bool {
+        self.channel
+            .as_ref()
+            .is_some_and(|channel| channel.is_proving())
+    }
+
     /// Makes the handshake; fails with `WouldBlock` while it is not done.
     pub fn prove(&mut self) -> io::Result<()> {
         match self.channel.take() {
