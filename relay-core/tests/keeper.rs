@@ -14,6 +14,7 @@ use relay_core::limits::{
 };
 use relay_core::link::backoff::Backoff;
 use relay_core::link::keeper::{Decision, Keeper, Policy};
+use relay_core::link::ticks::FORGOTTEN;
 use relay_core::proto::frame::NodeId;
 
 // Addresses.
@@ -525,6 +526,17 @@ fn an_address_whose_link_is_lost_is_dialled_again() {
     assert!(!inside.keeper.has_just_broken(&"x"));
     inside.pass(ONE_EACH.interval);
     assert_eq!(inside.decide(), dials("x", 1), "after a pause");
+}
+
+#[test]
+fn a_connection_that_was_no_link_is_made_again_when_firewalls_have_forgotten_it() {
+    let mut inside = Inside::new(ONE_EACH);
+    inside.resolve(&["x"]);
+    inside.keeper.not_welcomed(&"x", inside.now);
+    inside.pass(FORGOTTEN - Duration::from_millis(1));
+    assert_eq!(inside.decide(), []);
+    inside.pass(Duration::from_millis(1));
+    assert_eq!(inside.decide(), dials("x", 1));
 }
 
 /// The decider, a clock, and what LINK's name means.

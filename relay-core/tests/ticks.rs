@@ -82,16 +82,19 @@ fn who_waited_for_hours_is_found_within_some_rounds() {
 #[test]
 fn after_a_loss_the_firewall_is_given_the_time_to_forget() {
     let start = Duration::from_secs(1_800_000_000);
-    let mut ticks = Ticks::new((5555, 6666), true, 1, start);
-    assert_eq!(ticks.due(), start);
-    ticks.fired(start);
-    let answered = start + Duration::from_millis(1);
-    ticks.answered(Answer::Reset, answered);
-    assert!(ticks.due() >= answered + FORGOTTEN && ticks.due() < answered + FORGOTTEN + 2 * TICK);
-    let due = ticks.due();
-    ticks.fired(due);
-    ticks.answered(Answer::Reset, due + Duration::from_millis(1));
-    assert!(ticks.due() < due + TICK);
+    for answer in [Answer::Reset, Answer::Unreachable] {
+        let mut ticks = Ticks::new((5555, 6666), true, 1, start);
+        assert_eq!(ticks.due(), start);
+        ticks.fired(start);
+        let answered = start + Duration::from_millis(1);
+        ticks.answered(answer, answered);
+        let forgotten = answered + FORGOTTEN;
+        assert!(ticks.due() >= forgotten && ticks.due() < forgotten + 2 * TICK);
+        let due = ticks.due();
+        ticks.fired(due);
+        ticks.answered(answer, due + Duration::from_millis(1));
+        assert!(ticks.due() < due + TICK);
+    }
 }
 
 #[test]

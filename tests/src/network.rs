@@ -184,7 +184,7 @@ fn run_tool(line: &str) {
 }
 
 /// A whole test runs in there, which waits more than once.
-const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(90);
+const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(150);
 
 /// The variable of the environment which says that this network is the process's own.
 pub const INSIDE: &str = "RELAY_TESTS_NETWORK";

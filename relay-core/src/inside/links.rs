@@ -319,7 +319,7 @@ impl Inside {
         );
         match stage {
             Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
-            Stage::Greeting => self.keeper.dial_failed(&entry.address, now),
+            Stage::Greeting => self.keeper.not_welcomed(&entry.address, now),
             _ => self.forget(key, now),
         }
     }
@@ -347,7 +347,7 @@ impl Inside {
         match carrier.stage {
             Stage::Leaving(_) => {}
             Stage::Greeting => {
-                self.keeper.dial_failed(&address, now);
+                self.keeper.not_welcomed(&address, now);
                 self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
             }
             // The one session is over; how it ended is the outcome.

@@ -25,6 +25,11 @@ impl Backoff {
         self.until = Some(now + BACKOFF_UNWANTED.mul_f64(0.5 + rng.f64() / 2.0));
     }
 
+    /// No dial before `pause` is over.
+    pub fn rest(&mut self, pause: Duration, now: Instant) {
+        self.until = Some(now + pause);
+    }
+
     /// A link was up for a healthy while: the next failure pauses briefly again.
     pub fn healthy(&mut self) {
         *self = Self::default();

@@ -5,13 +5,14 @@
 //! down, one dial at a time probes it.
 //!
 //! The caller does what [`Keeper::next`] says and reports what came of it: each [`Decision::Dial`] ends in exactly one of
-//! [`Keeper::welcomed`] and [`Keeper::dial_failed`]; each link that was welcomed ends in [`Keeper::lost`].
+//! [`Keeper::welcomed`], [`Keeper::not_welcomed`] and [`Keeper::dial_failed`]; each link that was welcomed ends in [`Keeper::lost`].
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::idle::IdleLinks;
+use super::ticks::FORGOTTEN;
 use crate::limits::{IDLE_LINKS_MAX, LINK_DIALS_MAX, LINK_HEALTHY, LOOKUP_FRESH, SURPLUS_WINDOW};
 use crate::proto::frame::NodeId;
 
@@ -194,7 +195,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.forget();
     }
 
-    /// The dial of `address` failed, or HELLO was not answered.
+    /// The dial of `address` failed.
     pub fn dial_failed(&mut self, address: &A, now: Instant) {
         let Self {
             policy,
@@ -210,6 +211,18 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         }
         self.stale_lookup();
         self.forget();
+    }
+
+    /// The dial of `address` became a connection that ended before HELLO was answered. Where both ends dial, it was perhaps made
+    /// past firewalls that remember the one before, and is made again when they have forgotten both.
+    pub fn not_welcomed(&mut self, address: &A, now: Instant) {
+        self.dial_failed(address, now);
+        let mut places = self.places.iter_mut();
+        if self.policy.one_each
+            && let Some(place) = places.find(|place| place.address == *address)
+        {
+            place.backoff.rest(FORGOTTEN, now);
+        }
     }
 
     /// The node there said that it will not take this one.

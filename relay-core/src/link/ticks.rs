@@ -113,7 +113,7 @@ impl Ticks {
         self.short_path = lasted < AT_ONCE && answer != Answer::Busy;
         let next = match answer {
             Answer::Busy => self.next_tick(now, false),
-            Answer::Reset if self.after_loss => {
+            Answer::Reset | Answer::Unreachable if self.after_loss => {
                 let forgotten = now + FORGOTTEN;
                 self.eager_until = forgotten + EAGER;
                 self.next_tick(forgotten, true)

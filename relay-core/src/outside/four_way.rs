@@ -85,7 +85,7 @@ impl FourWays {
                 self.keeper.lost(key, &dialled.at, node, lived, now);
             }
             None if dialled.unwanted => self.keeper.unwanted(&dialled.at, now),
-            None => self.keeper.dial_failed(&dialled.at, now),
+            None => self.keeper.not_welcomed(&dialled.at, now),
         }
     }
 }
