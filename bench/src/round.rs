@@ -59,7 +59,7 @@ pub(crate) fn run(args: &RoundArgs) -> Result<()> {
 
 /// Stdin is a pipe from the process that runs the rounds. When that process ends, however it does, the pipe does,
 /// and with this process its namespace and all relays.
-fn end_with_stdin() {
+pub(crate) fn end_with_stdin() {
     thread::spawn(|| {
         let _ = io::stdin().read(&mut [0]);
         std::process::exit(1);
