@@ -184,7 +184,12 @@ impl RawInside {
         let Some(Entry::Link(mut dial)) = self.entries.take(key) else {
             return;
         };
-        match dial.run(&context.registry, key, context.now()) {
+        let now = context.now();
+        match dial.run(&context.registry, key, now) {
+            Step::Pending if dial.is_stale(now) => {
+                self.dialling = None;
+                self.entries.remove(key);
+            }
             Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
             Step::Connected(end, peer) => {
                 let entry = self.connected(key, end, peer, context);
@@ -401,6 +406,7 @@ impl RawInside {
     /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed.
     fn session_ended(&mut self, reason: &CloseReason, heard: bool, now: Instant) {
         self.outcome = reason.exit();
+        self.link_manner.four_way.after_loss = matches!(reason, CloseReason::Failed(Side::Left, _));
         if heard {
             self.backoff.healthy();
         } else {

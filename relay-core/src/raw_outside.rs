@@ -361,12 +361,18 @@ impl RawOutside {
             Entry::Introduction(introduction) => {
                 introduction.close(reason, &mut self.unserved, context);
             }
-            Entry::Session(session) => session.close(
-                reason,
-                &context.report,
-                &context.registry,
-                &mut context.tackle,
-            ),
+            Entry::Session(session) => {
+                if let Some(four_way) = &mut self.four_way {
+                    let broke = matches!(reason, CloseReason::Failed(Side::Right, _));
+                    four_way.manner.four_way.after_loss = broke;
+                }
+                session.close(
+                    reason,
+                    &context.report,
+                    &context.registry,
+                    &mut context.tackle,
+                );
+            }
             Entry::Waiting(waiting) => {
                 let now = context.now();
                 self.waiting.retain(|known| *known != key);
@@ -439,6 +445,10 @@ impl RawOutside {
             return;
         };
         match dial.run(&context.registry, key, now) {
+            Step::Pending if dial.is_stale(now) => {
+                self.entries.remove(key);
+                self.dial_ended();
+            }
             Step::Pending => {}
             Step::Connected(end, peer) => {
                 end.deregister(&context.registry);

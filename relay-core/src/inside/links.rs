@@ -62,6 +62,10 @@ impl Inside {
             return;
         };
         match link.dial.run(&context.registry, key, now) {
+            Step::Pending if link.dial.is_stale(now) => {
+                self.entries.remove(key);
+                self.keeper.dial_failed(&link.address, now);
+            }
             Step::Pending => {
                 let deadline = link.dial.deadline();
                 self.entries.put_back(key, Entry::Dialling(link));

@@ -24,7 +24,7 @@ use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
 use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
 use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
-use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, UNIX_RETRY};
+use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, FOUR_WAY_NAME_FRESH, UNIX_RETRY};
 use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
 use crate::report::{self, Report};
@@ -91,6 +91,8 @@ pub struct Dial {
     local_port: Option<u16>,
     stage: Stage,
     deadline: Instant,
+    /// When the name of a 4way address may mean another one.
+    stale_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -178,6 +180,8 @@ impl Dial {
             port,
             local_port,
             stage: Stage::Resolving(question),
+            stale_at: (local_port.is_some() && matches!(host, Some(TargetHost::Name(_))))
+                .then(|| now + FOUR_WAY_NAME_FRESH),
         };
         if let (TargetAt::Tcp { host, port }, false) = (target, dial.manner.via.is_empty()) {
             let through = Through::start(host, *port, &dial.manner, resolver, key, now);
@@ -250,11 +254,19 @@ impl Dial {
         }
     }
 
+    /// Whether a dial that may take for ever is to be made anew, with another lookup of its name.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        self.stale_at.is_some_and(|at| now >= at)
+    }
+
     /// When [`Dial::run`] has something to do though nothing came.
     pub fn deadline(&self) -> Instant {
         match &self.stage {
             Stage::Trying(trying) if trying.can_start() => trying.next_at.min(self.deadline),
-            Stage::FourWay(four_way) => four_way.deadline().min(self.deadline),
+            Stage::FourWay(four_way) => {
+                let stale_at = self.stale_at.unwrap_or(self.deadline);
+                four_way.deadline().min(self.deadline).min(stale_at)
+            }
             Stage::Unix(_, due) => (*due).min(self.deadline),
             Stage::Through(through) => through
                 .next_at()
