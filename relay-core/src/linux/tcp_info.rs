@@ -23,6 +23,8 @@ pub fn unread_bytes(socket: impl AsFd) -> io::Result<usize> {
 pub struct TcpInfo {
     /// How far the connection is.
     pub state: State,
+    /// The round trip, as far as it is known.
+    pub round_trip: Duration,
     /// Since the last segment with data came.
     pub since_data: Duration,
     /// Since the last acknowledgement came.
@@ -68,6 +70,7 @@ pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
             TCP_CLOSE => State::Closed,
             _ => State::Open,
         },
+        round_trip: Duration::from_micros(info.tcpi_rtt.into()),
         since_data: Duration::from_millis(info.tcpi_last_data_recv.into()),
         since_ack: Duration::from_millis(info.tcpi_last_ack_recv.into()),
         unacknowledged: info.tcpi_unacked,

@@ -2,6 +2,9 @@
 //!
 //! Being refused is a try, not a failure: [`crate::link::ticks`] says when the next one is due. A try that nobody answers is left to the
 //! kernel, which repeats its SYN until the peer's comes.
+//!
+//! One end may be connected while the other one's try has just ended by the answer to its own SYN, which was already on its way (ICMP
+//! ends a try even then). It learns so from a reset within a round trip; and until then a connection is not handed over.
 
 mod story;
 
@@ -20,7 +23,7 @@ use super::end::End;
 use super::listen::{Peer, with_zone};
 use super::options::{Purpose, prepare};
 use crate::ids::random;
-use crate::limits::FOUR_WAY_LEAD;
+use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::link::ticks::{Answer, Ticks};
 use crate::linux::instant::{SPIN_MAX, Seat, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
@@ -51,6 +54,8 @@ pub(super) struct FourWay {
     clock_offset: Duration,
     ticks: Ticks,
     attempt: Option<End>,
+    /// Since when the try is connected, as far as this end can tell, and until when it has to stay so.
+    proven_at: Option<Instant>,
     wake_at: Instant,
     story: Story,
 }
@@ -88,6 +93,7 @@ impl FourWay {
             clock_offset,
             ticks: Ticks::new((local_port, peer.port()), after_loss, seed, wall),
             attempt: None,
+            proven_at: None,
             wake_at: now,
             story: Story::new(local_port, peer, manner.four_way.report.clone(), now),
         }
@@ -108,7 +114,7 @@ impl FourWay {
     /// Does what is due: some tries at most.
     pub(super) fn run(&mut self, registry: &Registry, key: Key, slot: Slot, now: Instant) -> Step {
         if let Some(mut end) = self.attempt.take_if(|end| end.is_writable()) {
-            match self.outcome(&mut end) {
+            match self.outcome(&mut end, now) {
                 None => self.attempt = Some(end),
                 Some(outcome) => {
                     if let Some(step) = self.conclude(outcome, Some(end), now) {
@@ -116,6 +122,10 @@ impl FourWay {
                     }
                 }
             }
+        }
+        if let Some(proven_at) = self.proven_at {
+            self.wake_at = proven_at;
+            return Step::Pending;
         }
         loop {
             let due = self.ticks.due();
@@ -129,7 +139,7 @@ impl FourWay {
                 return Step::Pending;
             }
             self.attempt = None;
-            let (outcome, mut end) = match self.fire(due) {
+            let (outcome, mut end) = match self.fire(due, now) {
                 Ok((end, outcome)) => (outcome, Some(end)),
                 Err(error) => (Some(Outcome::of(error)), None),
             };
@@ -143,6 +153,10 @@ impl FourWay {
                 None => {
                     self.story.waits(now);
                     self.attempt = end;
+                    if let Some(proven_at) = self.proven_at {
+                        self.wake_at = proven_at;
+                        return Step::Pending;
+                    }
                 }
                 Some(outcome) => {
                     if let Some(step) = self.conclude(outcome, end, now) {
@@ -154,7 +168,7 @@ impl FourWay {
     }
 
     /// One try. On a short path its answer is there when the call returns.
-    fn fire(&mut self, due: Duration) -> io::Result<(End, Option<Outcome>)> {
+    fn fire(&mut self, due: Duration, now: Instant) -> io::Result<(End, Option<Outcome>)> {
         self.ticks.fired(self.wall());
         let seat = self.ticks.is_exact().then(Seat::at_random);
         let socket = Socket::new(
@@ -179,7 +193,7 @@ impl FourWay {
         let answered = poll(&mut fds, PollTimeout::ZERO)? > 0;
         let mut end = End::socket(socket.into());
         let outcome = if answered {
-            self.outcome(&mut end)
+            self.outcome(&mut end, now)
         } else {
             None
         };
@@ -188,17 +202,29 @@ impl FourWay {
 
     /// What came of a try that epoll has something to tell of. ICMP may have come while the kernel was busy with the socket, which
     /// then goes on with its try.
-    fn outcome(&self, end: &mut End) -> Option<Outcome> {
-        let state = tcp_info(end.as_fd()).map_or(State::Closed, |info| info.state);
-        match state {
-            State::Closed => return Some(Outcome::of(end.failure())),
+    fn outcome(&mut self, end: &mut End, now: Instant) -> Option<Outcome> {
+        let Ok(info) = tcp_info(end.as_fd()) else {
+            return Some(Outcome::of(end.failure()));
+        };
+        match info.state {
+            State::Closed => {
+                if self.proven_at.take().is_some() {
+                    self.ticks.broke();
+                }
+                return Some(Outcome::of(end.failure()));
+            }
             State::Opening | State::Open => end.forgive(),
         }
-        match state {
-            State::Open if end.local_address() == Some(self.peer) => Some(Outcome::Itself),
-            State::Open => Some(Outcome::Connected),
-            State::Opening | State::Closed => None,
+        if info.state == State::Opening {
+            return None;
         }
+        if end.local_address() == Some(self.peer) {
+            return Some(Outcome::Itself);
+        }
+        let proven_at = *self
+            .proven_at
+            .get_or_insert(now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5));
+        (now >= proven_at).then_some(Outcome::Connected)
     }
 
     fn conclude(&mut self, outcome: Outcome, end: Option<End>, now: Instant) -> Option<Step> {
