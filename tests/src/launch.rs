@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::setsid;
 
 use crate::program;
@@ -133,7 +133,8 @@ enum Terminal {
 }
 
 /// Arranges for the child to lead a session of its own, and to be killed when the thread that started it
-/// ends: a test that is killed itself runs no destructors. With `network`, it enters that one.
+/// ends: a test that is killed itself runs no destructors. It ignores no signal, though whoever runs the tests may do so, in
+/// the background or under nohup. With `network`, it enters that one.
 #[allow(
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"
@@ -143,6 +144,9 @@ fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>) 
     unsafe {
         command.pre_exec(move || {
             setsid()?;
+            for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+                signal(ignored, SigHandler::SigDfl)?;
+            }
             set_pdeathsig(Signal::SIGKILL)?;
             if let Some(network) = &network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
