@@ -118,6 +118,16 @@ fn what_icmp_answers_is_tried_again_at_once_and_after_a_while_in_rounds() {
 }
 
 #[test]
+fn a_connection_that_broke_at_once_is_a_loss() {
+    let start = Duration::from_secs(1_800_000_000);
+    let mut ticks = Ticks::new((5555, 6666), false, 1, start);
+    ticks.fired(start);
+    ticks.broke();
+    ticks.answered(Answer::Reset, start + Duration::from_millis(40));
+    assert!(ticks.due() >= start + FORGOTTEN);
+}
+
+#[test]
 fn ports_in_use_are_asked_for_at_each_tick_however_long_it_takes() {
     let mut now = Duration::from_secs(1_800_000_000);
     let mut ticks = Ticks::new((5555, 6666), false, 1, now);

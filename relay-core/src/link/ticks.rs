@@ -5,7 +5,7 @@
 //! dials have to be under way at once: each must have passed its own firewall before the other's arrives there, so that they may
 //! be apart by no more than the path is long. Both ends therefore dial at the same instants of the wall clock, the *ticks*:
 //!
-//! - Around each tick there are several tries (after ICMP there is always one), each as soon as the one before is answered. On a path with delay a try lasts a
+//! - Around each tick there are several tries, each as soon as the one before is answered. On a path with delay a try lasts a
 //!   round trip, and two ends that always have one under way meet at the second at the latest, whatever their clocks say.
 //! - On a path with hardly any, only the precision of the clocks counts: every other tick is exact. The ones between are moved at
 //!   random, a little at first and more as tries fail, for clocks that differ.
@@ -126,11 +126,6 @@ impl Ticks {
             Answer::Unreachable if lasted >= AT_ONCE && self.is_active(now) => {
                 now.max(since + UNREACHABLE_PAUSE_MIN)
             }
-            // ICMP leaves the hole in this end's firewall open, and the peer's SYN shall find somebody behind it: a reset from this host
-            // would be no answer that the firewall knows, and none would pass for two minutes.
-            Answer::Unreachable if !self.short_path && self.is_active(now) => {
-                now.max(since + UNREACHABLE_PACE)
-            }
             // What lasted into the next period was nobody's try around a tick.
             _ if lasted >= TICK && self.is_active(now) => now,
             _ if lasted < TICK && self.tries < tries_max(lasted) => {
@@ -210,8 +205,6 @@ pub const ROUND: Duration = Duration::from_secs(15);
 pub const FORGOTTEN: Duration = Duration::from_secs(11);
 /// Tries around a tick: on a path of 20 ms they last for 200 ms.
 const TRIES: u32 = 5;
-/// Tries that are answered by ICMP are made one after the other, but not faster than this.
-const UNREACHABLE_PACE: Duration = Duration::from_millis(20);
 /// A try that lasted for less says that the path has hardly any delay.
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// Tries around a tick, there.
