@@ -54,7 +54,7 @@ pub(super) struct FourWay {
     clock_offset: Duration,
     ticks: Ticks,
     attempt: Option<End>,
-    /// Since when the try is connected, as far as this end can tell, and until when it has to stay so.
+    /// The try is connected, as far as this end can tell; it is handed over if it still is then.
     proven_at: Option<Instant>,
     wake_at: Instant,
     story: Story,
