@@ -1,10 +1,11 @@
 //! A raw link whose peer has not proved yet that it holds the key (`--raw --key-file`). It is no session's before it has.
 
+use std::io;
 use std::time::Instant;
 
 use mio::event::Event;
 
-use crate::keyed::link_fault;
+use crate::keyed::{Fault, Keys, link_fault};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::link::strangers::Origin;
 use crate::report;
@@ -28,8 +29,13 @@ pub enum Progress {
     Waiting,
     /// The peer holds the key.
     Proven,
-    /// It does not, or is gone: why, and whether somebody has to change something before it can.
-    Failed(String, bool),
+    /// It does not, or is gone.
+    Failed {
+        /// Why.
+        why: String,
+        /// Somebody has to change something before this peer is of use.
+        lasting: bool,
+    },
 }
 
 impl Proving {
@@ -57,17 +63,18 @@ impl Proving {
         self.deadline
     }
 
-    /// Says and hears what is due.
-    pub fn run(&mut self, now: Instant) -> Progress {
+    /// Says and hears what is due. These are the keys of now, which may be others than when the link was protected.
+    pub fn run(&mut self, keys: Option<&Keys>, now: Instant) -> Progress {
         match self.end.prove() {
+            Ok(()) if keys.is_some_and(|keys| !keys.accepts(self.end.proof())) => {
+                Progress::failed(&Fault::WrongKey.into())
+            }
             Ok(()) => Progress::Proven,
-            Err(error) if !is_blocked(&error) => {
-                let lasting = link_fault(&error).is_some_and(|fault| fault.is_lasting());
-                Progress::Failed(report::reason(&error), lasting)
-            }
-            Err(_) if now >= self.deadline => {
-                Progress::Failed("no greeting in time".to_owned(), false)
-            }
+            Err(error) if !is_blocked(&error) => Progress::failed(&error),
+            Err(_) if now >= self.deadline => Progress::Failed {
+                why: "no greeting in time".to_owned(),
+                lasting: false,
+            },
             Err(_) => Progress::Waiting,
         }
     }
@@ -80,5 +87,14 @@ impl Proving {
     /// The peer is told why, as far as the socket takes it.
     pub fn part(self) {
         self.end.close();
+    }
+}
+
+impl Progress {
+    fn failed(error: &io::Error) -> Self {
+        Self::Failed {
+            why: report::reason(error),
+            lasting: link_fault(error).is_some_and(Fault::is_lasting),
+        }
     }
 }

@@ -242,14 +242,14 @@ impl RawInside {
         let Some(Entry::Proving(mut proving)) = self.entries.take(key) else {
             return;
         };
-        match proving.run(context.now()) {
+        match proving.run(self.keys.as_ref(), context.now()) {
             proving::Progress::Waiting => self.entries.put_back(key, Entry::Proving(proving)),
             proving::Progress::Proven => {
                 let (link, peer) = proving.into_link();
                 let entry = self.linked(key, link, peer, context);
                 self.go_on(key, entry, context);
             }
-            proving::Progress::Failed(why, lasting) => {
+            proving::Progress::Failed { why, lasting } => {
                 self.dialling = None;
                 self.entries.remove(key);
                 proving.part();

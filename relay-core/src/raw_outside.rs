@@ -286,7 +286,7 @@ impl RawOutside {
         {
             return self.entries.go_on(key);
         }
-        let progress = proving.run(context.now());
+        let progress = proving.run(self.keys.as_ref(), context.now());
         if matches!(progress, proving::Progress::Waiting) {
             return;
         }
@@ -299,7 +299,7 @@ impl RawOutside {
         }
         // Proven, it is its session's.
         self.strangers.gone(key, origin);
-        if let proving::Progress::Failed(why, _) = progress {
+        if let proving::Progress::Failed { why, .. } = progress {
             self.refuse_link(proving.peer, &why, context);
             return proving.part();
         }

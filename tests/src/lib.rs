@@ -25,7 +25,7 @@
 //! | programs of others | [`peer`], [`proxies`], [`balancer`], [`needs!`] |
 //! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
 //! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
-//! | a peer that speaks the link protocol badly | [`wire`] |
+//! | a peer that speaks the link protocol badly; one that holds back what others say | [`wire`], [`middle`] |
 //! | what the kernel counts | [`kernel`] |
 //! | bytes to send, files to write, keys, a terminal to type at | [`data`], [`scratch`], [`key`], [`terminal`] |
 //! | waiting without sleeping | [`patience`] |
@@ -47,6 +47,7 @@ pub mod kernel;
 pub mod key;
 pub mod launch;
 pub mod manual;
+pub mod middle;
 pub mod name_server;
 pub mod nat_lab;
 pub mod network;

@@ -7,6 +7,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
+use relay_tests::middle::{expect_more, join, pass_on, pass_record};
 use relay_tests::patience::{A_WHILE, some_within};
 use relay_tests::running::Outcome;
 use relay_tests::{
@@ -263,6 +264,49 @@ fn a_stranger_on_a_raw_link_does_not_take_the_client_away() {
     let link = outside.link();
     let _inside = node!("connect-connect --raw --interval 50ms --key-file {key} {link} {service}");
     client.expect(b"hello");
+}
+
+#[test]
+fn a_raw_link_does_not_prove_to_the_outside_node_a_key_that_is_gone_meanwhile() {
+    let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
+    let outside = node!("listen-listen -v --raw --key-file {at_outside} 127.0.0.1:0 127.0.0.1:0");
+    let client = outside.dial();
+    let service = Service::greeting("hello");
+    let middle = Server::start();
+    let _inside = node!("connect-connect --raw --key-file {at_inside} {middle} {service}");
+    let (near, far) = join(middle, outside.link());
+    pass_record(&near, &far);
+    pass_on(&far, &near);
+    expect_more(&near);
+    read_again(&outside, &at_outside, &[2]);
+    pass_on(&near, &far);
+    let told = outside.stderr.wait_for("refused");
+    assert!(told.ends_with("the other node has another key"), "{told}");
+    client.expect_silence(A_WHILE);
+}
+
+#[test]
+fn a_raw_link_does_not_prove_to_the_inside_node_a_key_that_is_gone_meanwhile() {
+    let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
+    let outside = node!("listen-listen --raw --key-file {at_outside} 127.0.0.1:0 127.0.0.1:0");
+    let _client = outside.dial();
+    let server = Server::start();
+    let middle = Server::start();
+    let inside = node!("connect-connect -v --raw --key-file {at_inside} {middle} {server}");
+    let (near, far) = join(middle, outside.link());
+    pass_on(&near, &far);
+    expect_more(&far);
+    read_again(&inside, &at_inside, &[2]);
+    pass_on(&far, &near);
+    let told = inside.stderr.wait_for("unable to link to");
+    assert!(told.ends_with("the other node has another key"), "{told}");
+    server.expect_nobody(A_WHILE);
+}
+
+fn read_again(node: &Node, file: &KeyFile, keys: &[u8]) {
+    file.put(keys);
+    node.signal(Signal::SIGHUP);
+    node.stderr.wait_for("was read again");
 }
 
 #[test]
