@@ -179,6 +179,7 @@ impl Listeners {
         for way_in in self.all.iter().filter_map(|place| place.way_in.as_ref()) {
             match way_in {
                 WayIn::Socket(listener) => {
+                    needs.unix_sockets |= listener.is_named();
                     needs
                         .sockets
                         .extend(listener.socket_file().map(Path::to_owned));

@@ -87,10 +87,7 @@ const TRIES: &[Try] = &[
     },
     Try {
         name: "resolve a name in a thread",
-        needs: || Needs {
-            names: true,
-            ..Needs::default()
-        },
+        needs: with_names,
         act: || {
             let found =
                 thread::spawn(|| ("localhost", 80).to_socket_addrs().map(|mut it| it.next()));
@@ -169,6 +166,71 @@ const TRIES: &[Try] = &[
             Socket::new(Domain::PACKET, Type::RAW, None).map(drop)
         },
     },
+    Try {
+        name: "make a raw socket of IP",
+        needs: with_names,
+        act: || make_socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_TCP),
+    },
+    Try {
+        name: "make a socket of several paths",
+        needs: with_names,
+        act: || make_socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP),
+    },
+    Try {
+        name: "make a socket for datagrams",
+        needs: Needs::default,
+        act: || make_socket(libc::AF_INET, libc::SOCK_DGRAM, 0),
+    },
+    Try {
+        name: "make a Unix socket",
+        needs: Needs::default,
+        act: || make_socket(libc::AF_UNIX, libc::SOCK_STREAM, 0),
+    },
+    Try {
+        name: "make the sockets of needs",
+        needs: || Needs {
+            unix_sockets: true,
+            ..with_names()
+        },
+        act: || {
+            make_socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)?;
+            make_socket(libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_UDP)?;
+            make_socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP)
+        },
+    },
+    Try {
+        name: "dial by sending",
+        needs: Needs::default,
+        act: || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            socket
+                .send_to_with_flags(b"hello", &listener().into(), libc::MSG_FASTOPEN)
+                .map(drop)
+        },
+    },
+    Try {
+        name: "dial by sending what is gathered",
+        needs: Needs::default,
+        act: || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+            let bytes = [io::IoSlice::new(b"hello")];
+            socket
+                .send_to_vectored_with_flags(&bytes, &listener().into(), libc::MSG_FASTOPEN)
+                .map(drop)
+        },
+    },
+    Try {
+        name: "panic with a backtrace",
+        needs: Needs::default,
+        act: || {
+            let panicked = thread::spawn(|| {
+                drop(env::current_dir());
+                panic!("{}", std::backtrace::Backtrace::force_capture());
+            });
+            drop(panicked.join());
+            Ok(())
+        },
+    },
 ];
 
 #[test]
@@ -209,6 +271,8 @@ fn what_is_needed_works() {
         "resolve a name in a thread",
         "dial a needed port",
         "dial from a needed port",
+        "make the sockets of needs",
+        "panic with a backtrace",
     ] {
         assert_eq!(attempt(name).said(), "done", "{name}");
     }
@@ -220,6 +284,12 @@ fn a_system_call_outside_ends_the_process_with_a_line_that_names_it() {
         ("become another program", "execve"),
         ("change the root", "chroot"),
         ("make a raw socket", "socket"),
+        ("make a raw socket of IP", "socket"),
+        ("make a socket of several paths", "socket"),
+        ("make a socket for datagrams", "socket"),
+        ("make a Unix socket", "socket"),
+        ("dial by sending", "sendto"),
+        ("dial by sending what is gathered", "sendmsg"),
     ] {
         let outcome = attempt(name);
         let expected = format!("({call}) is outside the sandbox");
@@ -299,6 +369,17 @@ fn listener() -> SocketAddr {
     static LISTENER: OnceLock<TcpListener> = OnceLock::new();
     let listener = LISTENER.get_or_init(|| TcpListener::bind("127.0.0.1:0").unwrap());
     listener.local_addr().unwrap()
+}
+
+fn with_names() -> Needs {
+    Needs {
+        names: true,
+        ..Needs::default()
+    }
+}
+
+fn make_socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {
+    socket2::Socket::new(family.into(), kind.into(), Some(protocol.into())).map(drop)
 }
 
 fn dial_from_a_bound_port(address: SocketAddr) -> io::Result<()> {

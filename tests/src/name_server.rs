@@ -12,7 +12,21 @@ use crate::patience::PATIENCE;
 /// The only name server that the programs of this network know.
 pub struct NameServer {
     socket: UdpSocket,
-    _configuration: NamedTempFile,
+    _configuration: Configuration,
+}
+
+/// Which name servers the programs of this network ask, and how.
+pub struct Configuration(#[expect(dead_code, reason = "it is kept")] NamedTempFile);
+
+impl Configuration {
+    /// Replaces resolv.conf(5) by `text`.
+    pub fn new(text: &str) -> Configuration {
+        let mut file = temporary_file();
+        file.write_all(text.as_bytes())
+            .expect("a temporary file can be written");
+        put_in_place(&file, Path::new("/etc/resolv.conf"));
+        Configuration(file)
+    }
 }
 
 /// What somebody wants to know.
@@ -28,14 +42,11 @@ impl NameServer {
         socket
             .set_read_timeout(Some(PATIENCE))
             .expect("a timeout can be set");
-        let mut configuration = temporary_file();
-        configuration
-            .write_all(b"nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
-            .expect("a temporary file can be written");
-        put_in_place(&configuration, Path::new("/etc/resolv.conf"));
         NameServer {
             socket,
-            _configuration: configuration,
+            _configuration: Configuration::new(
+                "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n",
+            ),
         }
     }
 

@@ -11,13 +11,15 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use relay_tests::data::assert_same;
+use relay_tests::name_server;
 use relay_tests::network::Hosts;
 use relay_tests::requirement;
 use relay_tests::scratch::Scratch;
 use relay_tests::{KeyFile, Launch, Server, Service, network_tests, node};
 
 network_tests! {
-    every_thread_has_given_everything_up
+    every_thread_has_given_everything_up,
+    a_name_server_with_a_zone_is_asked_in_the_sandbox
 }
 
 // The name makes it start a thread that resolves it.
@@ -48,6 +50,17 @@ fn every_thread_has_given_everything_up() {
             assert_eq!(self::field(&status, field), value, "{field}");
         }
     }
+}
+
+// The C library asks for the number of the zone's interface. Nobody answers there.
+fn a_name_server_with_a_zone_is_asked_in_the_sandbox() {
+    let _asked =
+        name_server::Configuration::new("nameserver fe80::1%lo\noptions timeout:1 attempts:1\n");
+    let mut route = node!("tcpfwd -v 127.0.0.1:0 nowhere.example:80");
+    let _client = route.dial();
+    route.stderr.wait_for("failure in name resolution");
+    route.signal(Signal::SIGTERM);
+    assert_eq!(route.exit_code(), 0);
 }
 
 #[test]

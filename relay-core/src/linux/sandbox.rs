@@ -22,7 +22,9 @@ use crate::keyed::Keys;
 pub struct Needs {
     /// Names are resolved: the C library reads its configuration anew, and loads modules.
     pub names: bool,
-    /// Sockets of other processes in the abstract namespace are dialled.
+    /// Unix sockets of other processes are dialled.
+    pub unix_sockets: bool,
+    /// And some of them in the abstract namespace.
     pub abstract_sockets: bool,
     /// Messages go to syslog, which tells the time of the place.
     pub syslog: bool,
@@ -69,6 +71,7 @@ impl Needs {
                     self.left_from.insert(*local_port);
                 }
                 TargetAt::Unix(name) => {
+                    self.unix_sockets = true;
                     self.abstract_sockets |= matches!(name, UnixName::Abstract(_));
                 }
                 TargetAt::Stdio | TargetAt::Fd { .. } => {}
@@ -87,6 +90,11 @@ impl Needs {
             .extend(bind.map(|bind| bind.port.unwrap_or(0)));
         self
     }
+
+    /// Whether Unix sockets are made: also for syslog, and by modules of the name service.
+    fn unix(&self) -> bool {
+        self.unix_sockets || !self.sockets.is_empty() || self.syslog || self.names
+    }
 }
 
 /// Enters the sandbox, as far as the kernel has one; says what it is made of.
@@ -96,6 +104,6 @@ impl Needs {
 pub fn enter(needs: &Needs, program: &'static str, speaks: bool) -> Result<String, String> {
     let files = files::confine(needs)?;
     let ports = ports::confine(needs)?;
-    let calls = calls::confine(program, speaks)?;
+    let calls = calls::confine(needs, program, speaks)?;
     Ok(format!("sandbox: {files}, {ports}, {calls}"))
 }

@@ -294,6 +294,11 @@ impl Listener {
         self.register(registry, token)
     }
 
+    /// Whether it is a Unix socket that is made anew when it stops.
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Removes the socket file, if it is still the one that was made here.
     fn remove_file(&mut self) -> io::Result<()> {
         match &self.name {

@@ -17,16 +17,17 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter,
 };
 
+use super::Needs;
 use crate::report::{Exit, last_words};
 
 /// Lets this thread make the calls of the list and no others; says how far the kernel sees to that. Whoever steps outside ends, with
 /// a line from `program` if it `speaks`.
-pub fn confine(program: &'static str, speaks: bool) -> Result<&'static str, String> {
+pub fn confine(needs: &Needs, program: &'static str, speaks: bool) -> Result<&'static str, String> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok("all system calls: no filter is known for this processor");
     };
     let unable = |error: &dyn std::fmt::Display| format!("unable to confine system calls: {error}");
-    let programs = programs(arch).map_err(|error| unable(&error))?;
+    let programs = programs(needs, arch).map_err(|error| unable(&error))?;
     let _ = SPEAKER.set(speaks.then_some(program));
     let handler = SigAction::new(
         SigHandler::SigAction(outside),
@@ -53,8 +54,13 @@ pub fn confine(program: &'static str, speaks: bool) -> Result<&'static str, Stri
 }
 
 /// Two filters, of whose answers the kernel takes the stricter one.
-fn programs(arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    let allowed = SeccompFilter::new(allowed()?, SeccompAction::Trap, SeccompAction::Allow, arch)?;
+fn programs(needs: &Needs, arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    let allowed = SeccompFilter::new(
+        allowed(needs)?,
+        SeccompAction::Trap,
+        SeccompAction::Allow,
+        arch,
+    )?;
     // What clone3 is asked for is in memory, where no filter sees it. Without it the C libraries fall back to clone.
     let absent = SeccompFilter::new(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
@@ -66,24 +72,28 @@ fn programs(arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendErr
     Ok([absent.try_into()?, allowed.try_into()?])
 }
 
-fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+fn allowed(needs: &Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS
         .iter()
         .flat_map(|(_, calls)| calls.iter())
         .map(|call| (*call, Vec::new()))
         .collect();
-    let families = [
-        libc::AF_UNIX,
-        libc::AF_INET,
-        libc::AF_INET6,
-        // By which getaddrinfo(3) asks for the addresses of this host.
-        libc::AF_NETLINK,
-    ];
-    rules.insert(libc::SYS_socket, one_of(0, families.map(|it| it as u64))?);
+    rules.insert(libc::SYS_socket, sockets(needs)?);
+    // A dial by the first bytes would be asked of no list of ports.
+    for (call, flags) in [
+        (libc::SYS_sendto, 3),
+        (libc::SYS_sendmsg, 2),
+        (libc::SYS_sendmmsg, 3),
+    ] {
+        let no_dial = masked(flags, libc::MSG_FASTOPEN, 0)?;
+        rules.insert(call, vec![SeccompRule::new(vec![no_dial])?]);
+    }
     let requests = [
         libc::FIONREAD,
         libc::FIONBIO,
         libc::FIOCLEX,
+        // The zone of a name server's address.
+        libc::SIOCGIFINDEX as libc::Ioctl,
         // Whether it is a terminal.
         libc::TCGETS,
         TCGETS2,
@@ -92,7 +102,12 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendErro
     #[allow(clippy::unnecessary_cast, reason = "with one of them it is u64")]
     let requests = requests.map(|request| request as u64);
     rules.insert(libc::SYS_ioctl, one_of(1, requests)?);
-    let of_a_thread = [libc::PR_SET_NAME, PR_SET_VMA];
+    let of_a_thread = [
+        libc::PR_SET_NAME,
+        PR_SET_VMA,
+        // Which modules of the name service ask to find out where they run.
+        libc::PR_CAPBSET_READ,
+    ];
     rules.insert(libc::SYS_prctl, one_of(0, of_a_thread.map(|it| it as u64))?);
     // A thread of this process, not another process.
     let thread = SeccompCmpOp::MaskedEq(libc::CLONE_THREAD as u64);
@@ -109,6 +124,59 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendErro
     let own = [u64::from(std::process::id())];
     rules.insert(libc::SYS_tgkill, one_of(0, own)?);
     Ok(rules)
+}
+
+/// The sockets that may be made. What Landlock says of ports it says of TCP alone: whatever else reaches a port of TCP, as MPTCP
+/// does, is left out.
+fn sockets(needs: &Needs) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let socket = |family, kind, protocol| {
+        SeccompRule::new(vec![
+            masked(0, !0, family)?,
+            masked(1, !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK), kind)?,
+            masked(2, !0, protocol)?,
+        ])
+    };
+    let mut sockets = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for protocol in [0, libc::IPPROTO_TCP] {
+            sockets.push(socket(family, libc::SOCK_STREAM, protocol)?);
+        }
+        if needs.names {
+            for protocol in [0, libc::IPPROTO_UDP] {
+                sockets.push(socket(family, libc::SOCK_DGRAM, protocol)?);
+            }
+        }
+    }
+    if needs.names {
+        // By which getaddrinfo(3) asks for the addresses of this host.
+        sockets.push(socket(
+            libc::AF_NETLINK,
+            libc::SOCK_RAW,
+            libc::NETLINK_ROUTE,
+        )?);
+    }
+    if needs.unix() {
+        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+            sockets.push(socket(libc::AF_UNIX, kind, 0)?);
+        }
+    }
+    Ok(sockets)
+}
+
+/// These bits of this argument, an int, are this.
+fn masked(
+    argument: u8,
+    mask: libc::c_int,
+    value: libc::c_int,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    let (mask, value) = (mask.cast_unsigned(), value.cast_unsigned());
+    let operator = SeccompCmpOp::MaskedEq(u64::from(mask));
+    SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Dword,
+        operator,
+        u64::from(value),
+    )
 }
 
 /// One of the values in this argument, an int.
@@ -200,8 +268,6 @@ const ALWAYS: &[(&str, &[i64])] = &[
             libc::SYS_listen,
             libc::SYS_recvfrom,
             libc::SYS_recvmsg,
-            libc::SYS_sendmsg,
-            libc::SYS_sendto,
             libc::SYS_setsockopt,
             libc::SYS_shutdown,
         ],
@@ -281,12 +347,7 @@ const ALWAYS: &[(&str, &[i64])] = &[
     ),
     (
         "resolving names, beside what is above",
-        &[
-            libc::SYS_recvmmsg,
-            libc::SYS_sendmmsg,
-            libc::SYS_sysinfo,
-            libc::SYS_uname,
-        ],
+        &[libc::SYS_recvmmsg, libc::SYS_sysinfo, libc::SYS_uname],
     ),
     (
         "short slices of the processor",
@@ -313,9 +374,10 @@ const ALWAYS: &[(&str, &[i64])] = &[
         ],
     ),
     (
-        "signals, and the end",
+        "signals, and the end; what a panic tells of where it was",
         &[
             libc::SYS_exit_group,
+            libc::SYS_getcwd,
             libc::SYS_rt_sigaction,
             libc::SYS_rt_sigprocmask,
             libc::SYS_rt_sigreturn,
