@@ -121,6 +121,12 @@ impl LinkEnd {
         }
     }
 
+    /// Nothing more is said: the peer would not understand it. What its channel has to say still goes out.
+    pub fn give_up(&mut self) {
+        self.protocol.give_up();
+        self.unsent.clear();
+    }
+
     /// Announced bytes of a session that is over, where no direction holds them.
     pub fn leave_over_bytes(&mut self, bytes: &[u8]) {
         let announced = self.protocol.announced_left() as usize;

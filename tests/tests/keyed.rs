@@ -2,6 +2,7 @@
 //! the other ways are: each session test runs through both nodes with a key, too.)
 
 use std::fs;
+use std::io::Read;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -264,6 +265,22 @@ fn a_stranger_on_a_raw_link_does_not_take_the_client_away() {
     let link = outside.link();
     let _inside = node!("connect-connect --raw --interval 50ms --key-file {key} {link} {service}");
     client.expect(b"hello");
+}
+
+#[test]
+fn the_other_node_can_read_why_a_link_is_given_up_before_it_is_closed() {
+    let (one, other) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
+    let outside = start_outside(&one);
+    let middle = Server::start();
+    let _inside = node!("connect-connect --key-file {other} {middle} 127.0.0.1:9");
+    let (mut near, far) = join(middle, outside.link());
+    pass_record(&near, &far);
+    pass_on(&far, &near);
+    let mut said = Vec::new();
+    near.read_to_end(&mut said)
+        .expect("an end of file, and no reset");
+    // It is encrypted.
+    assert!(!said.is_empty());
 }
 
 #[test]

@@ -306,7 +306,7 @@ impl Inside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        entry.carrier.link.protocol.give_up();
+        entry.carrier.link.give_up();
         let text = format!("unable to link to {}: {fault}", entry.address);
         self.part(key, fault.is_lasting(), context.now());
         self.tell_refusal(text, context);

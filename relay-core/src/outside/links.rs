@@ -428,7 +428,7 @@ impl Outside {
         if let Some(dialled) = &mut entry.dialled {
             dialled.unwanted |= fault.is_lasting();
         }
-        entry.carrier.link.protocol.give_up();
+        entry.carrier.link.give_up();
         self.part(key, "no key", context);
     }
 
