@@ -1,14 +1,15 @@
 //! A client that waits while its server is dialled.
 
+use std::time::Instant;
+
 use mio::Registry;
 use mio::event::Event;
 
-use crate::session::{Account, CloseReason, Session};
+use crate::session::{Account, CloseReason, Session, Side};
 use crate::socket::dial::{Dial, Step};
-use crate::socket::end::End;
+use crate::socket::end::{End, is_blocked};
 use crate::socket::resolve::{Answer, Question};
 use crate::token::{Key, Slot};
-use std::time::Instant;
 
 /// The left end is there, the right one is on its way. A client that has sent its end of file is still a client.
 #[derive(Debug)]
@@ -68,7 +69,12 @@ impl Dialling {
     pub fn run(mut self: Box<Self>, registry: &Registry, key: Key, now: Instant) -> Progress {
         if self.left.has_failed() {
             let error = self.left.failure();
-            return Progress::Over(CloseReason::Failed(crate::session::Side::Left, error), self);
+            return Progress::Over(CloseReason::Failed(Side::Left, error), self);
+        }
+        if let Err(error) = self.left.attend()
+            && !is_blocked(&error)
+        {
+            return Progress::Over(CloseReason::Failed(Side::Left, error), self);
         }
         match self.dial.run(registry, key, now) {
             Step::Pending => Progress::Waiting(self),

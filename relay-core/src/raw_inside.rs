@@ -12,7 +12,7 @@ use crate::dialling::{Dialling, Progress as DialProgress};
 use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
-use crate::keyed::Keys;
+use crate::keyed::{Keys, link_fault};
 use crate::limits::{OUTAGE_PERIOD, RAW_DIAL_PAUSE};
 use crate::link::backoff::Backoff;
 use crate::linux::sandbox::Needs;
@@ -349,7 +349,7 @@ impl RawInside {
                 let (left, account) = dialling.into_left();
                 self.tell_unserved(&account, &reason, context);
                 close_end(left, &reason, &context.registry);
-                self.session_ended(&reason, false, context.now());
+                self.session_ended(&reason, false, context);
             }
         }
     }
@@ -392,24 +392,29 @@ impl RawInside {
                 let (left, account) = dialling.into_left();
                 account.tell(reason, 0, 0, report, tackle.now);
                 close_end(left, reason, registry);
-                self.session_ended(reason, false, tackle.now);
+                self.session_ended(reason, false, context);
             }
             Entry::Session(session) => {
                 let heard = session.has_heard(Side::Left);
-                let now = tackle.now;
                 session.close(reason, report, registry, tackle);
-                self.session_ended(reason, heard, now);
+                self.session_ended(reason, heard, context);
             }
         }
     }
 
-    /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed.
-    fn session_ended(&mut self, reason: &CloseReason, heard: bool, now: Instant) {
+    /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed. The outside node is the
+    /// last to judge a proof: that it refuses this node's key is heard only now.
+    fn session_ended(&mut self, reason: &CloseReason, heard: bool, context: &Context) {
         self.outcome = reason.exit();
         self.link_manner.four_way.after_loss = matches!(reason, CloseReason::Failed(Side::Left, _));
-        if heard {
+        if let CloseReason::Failed(Side::Left, error) = reason
+            && let Some(fault) = link_fault(error).filter(|fault| fault.is_lasting())
+        {
+            self.unproven(&fault.to_string(), true, context);
+        } else if heard {
             self.backoff.healthy();
         } else {
+            let now = context.now();
             self.backoff.failed(self.interval, &mut self.rng, now);
         }
     }

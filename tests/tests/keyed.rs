@@ -327,6 +327,29 @@ fn read_again(node: &Node, file: &KeyFile, keys: &[u8]) {
 }
 
 #[test]
+fn a_raw_inside_node_whose_key_is_refused_says_so_and_waits() {
+    // The outside node proves the second key; the inside node proves the first one, and is judged last.
+    let (at_outside, at_inside) = (KeyFile::of(&[2]), KeyFile::of(&[1, 2]));
+    let silent = Server::start();
+    for via in [String::new(), format!("--server-via socks5://{silent}")] {
+        let outside = node!("listen-listen --raw --key-file {at_outside} 127.0.0.1:0 127.0.0.1:0");
+        let client = outside.dial();
+        let server = Server::start();
+        let link = outside.link();
+        let inside = node!(
+            "connect-connect -vv --raw --interval 50ms --key-file {at_inside} {via} {link} {server}"
+        );
+        let told = inside.stderr.wait_for("unable to link to");
+        assert!(
+            told.ends_with("the other node does not accept this one's key"),
+            "{told}"
+        );
+        client.expect_silence(A_WHILE);
+        assert_eq!(inside.stderr.count("linked to"), 1);
+    }
+}
+
+#[test]
 fn neither_the_key_nor_what_is_made_of_it_is_in_a_log_or_a_command_line() {
     let key = KeyFile::of(&[0x6b]);
     let service = Service::greeting("hello");

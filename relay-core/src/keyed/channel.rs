@@ -192,6 +192,17 @@ impl Channel {
         }
     }
 
+    /// Reads until there are bytes for [`Channel::recv`], to see whether the channel fails instead.
+    pub fn attend(&mut self, wire: &mut impl Wire) -> io::Result<()> {
+        for _ in 0..TLS_FRUITLESS_READS_MAX {
+            if !self.decrypted.is_empty() || self.peer_closed {
+                return Ok(());
+            }
+            BENCH.with_borrow_mut(|bench| self.read_records(wire, &mut [], bench))?;
+        }
+        Err(self.fail(Fault::Endless))
+    }
+
     /// Reads into `buffer`; 0 is the end of file.
     pub fn recv(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.decrypted.take(buffer);

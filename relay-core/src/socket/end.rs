@@ -205,6 +205,14 @@ impl End {
         }
     }
 
+    /// Where there is a channel, takes in what it has to say for itself, such as that it has failed. Bytes of the peer stay here.
+    pub fn attend(&mut self) -> io::Result<()> {
+        match self.channel.take() {
+            None => Ok(()),
+            Some(channel) => self.lend(channel, |end, channel| channel.attend(end)),
+        }
+    }
+
     /// What the peer has proved.
     pub fn proof(&self) -> Option<Proof> {
         self.channel.as_ref()?.proof()
