@@ -247,8 +247,13 @@ fn confine(tool: &impl Tool, context: &mut Context) -> Result<(), String> {
     }
     for file in &needs.files {
         let unable = |error| {
-            let reason = report::reason(&error);
-            format!("unable to read {} again: {reason}", file.display())
+            let (file, reason) = (file.display(), report::reason(&error));
+            match &settings.user {
+                Some(user) => format!(
+                    "unable to read {file} on SIGHUP, as {user}: {reason}; make it theirs, or a group's that they are in"
+                ),
+                None => format!("unable to read {file} again: {reason}"),
+            }
         };
         File::open(file).map_err(unable)?;
     }
@@ -371,15 +376,7 @@ fn handle_signals<T: Tool>(
         match (request, life) {
             (Request::Terminate, Life::Serving { .. }) => {
                 life = begin_to_drain(tool, context);
-                let sessions = tool.status().sessions;
-                if sessions > 0 {
-                    let timeout = context.settings.drain_timeout;
-                    context.report.warning(format_args!(
-                        "waiting up to {} for {sessions} {} to end; a second signal ends them now",
-                        humantime::format_duration(timeout),
-                        if sessions == 1 { "session" } else { "sessions" }
-                    ));
-                }
+                tell_draining(tool, "a second signal", context);
             }
             (Request::Terminate, _) => {
                 return abandon(tool, context);
@@ -407,6 +404,19 @@ fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
     Life::Draining {
         until: context.now() + context.settings.drain_timeout,
     }
+}
+
+/// Says whom this process waits for, and what ends the wait.
+fn tell_draining<T: Tool>(tool: &T, what: &str, context: &Context) {
+    let (sessions, them) = match tool.status().sessions {
+        0 => return,
+        1 => ("1 session".to_owned(), "it"),
+        count => (format!("{count} sessions"), "them"),
+    };
+    let timeout = humantime::format_duration(context.settings.drain_timeout);
+    context.report.warning(format_args!(
+        "waiting up to {timeout} for {sessions} to end; {what} ends {them} now"
+    ));
 }
 
 fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
@@ -485,6 +495,7 @@ fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
     match life {
         Life::Serving { until: Some(until) } if context.now() >= until => {
             let draining = begin_to_drain(tool, context);
+            tell_draining(tool, "a signal", context);
             tool.done().map_or(draining, Life::Over)
         }
         Life::Draining { until } if context.now() >= until => abandon(tool, context),

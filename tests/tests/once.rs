@@ -137,6 +137,9 @@ fn a_momentary_route_lets_its_sessions_finish() {
     let client = tcpfwd.dial();
     let inside = server.accept();
     wait_until_closed(tcpfwd.address(0));
+    tcpfwd
+        .stderr
+        .wait_for("waiting up to 30s for 1 session to end; a signal ends it now");
     assert!(tcpfwd.is_running());
     finish(client, &inside);
     assert_eq!(tcpfwd.exit_code(), 0);

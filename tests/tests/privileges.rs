@@ -150,7 +150,8 @@ fn a_key_file_that_the_user_could_not_read_again_is_refused_by_its_name() {
     ] {
         let outcome = Launch::new(&line).run();
         assert_eq!(outcome.code, 111, "{}", outcome.stderr);
-        let expected = format!("fatal: unable to read {key} again: permission denied");
+        let expected =
+            format!("fatal: unable to read {key} on SIGHUP, as 65534:65534: permission denied");
         assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
     }
 }
