@@ -286,6 +286,34 @@ mod tests {
         }
     }
 
+    /// A link of two nodes, the outside one first, behind the handshake.
+    fn proven(provider: fn() -> CryptoProvider) -> [(Channel, End); 2] {
+        let (left, right) = (Lane::default(), Lane::default());
+        let node = |role, from: &Lane, to: &Lane| {
+            let file = KeyFile::with_text(Path::new("link.key"), &[b'A'; 43]).unwrap();
+            let keys = Keys::by(provider(), role, Inner::Frames, file).unwrap();
+            let (from, to) = (from.clone(), to.clone());
+            (keys.channel().unwrap(), End { from, to })
+        };
+        let mut nodes = [
+            node(Role::Inside, &right, &left),
+            node(Role::Outside, &left, &right),
+        ];
+        while nodes.iter().any(|(channel, _)| channel.proof().is_none()) {
+            for (channel, wire) in &mut nodes {
+                let _ = channel.prove(wire);
+            }
+        }
+        nodes.reverse();
+        nodes
+    }
+
+    #[test]
+    fn the_outside_node_gives_no_ticket_that_would_take_the_place_of_a_proof() {
+        let [(_, outside), _] = proven(provider);
+        assert!(outside.to.borrow().is_empty(), "it spoke last");
+    }
+
     #[test]
     fn a_crowd_of_handshakes_is_spread_over_turns() {
         let file = KeyFile::with_text(Path::new("link.key"), &[b'A'; 43]).unwrap();
@@ -299,19 +327,10 @@ mod tests {
 
     #[test]
     fn keys_that_are_used_up_are_followed_by_others() {
-        let (left, right) = (Lane::default(), Lane::default());
-        let node = |role, from: &Lane, to: &Lane| {
-            let file = KeyFile::with_text(Path::new("link.key"), &[b'A'; 43]).unwrap();
-            let keys = Keys::by(short_lived(), role, Inner::Frames, file).unwrap();
-            let (from, to) = (from.clone(), to.clone());
-            (keys.channel().unwrap(), End { from, to })
-        };
-        let (mut outside, mut wire_outside) = node(Role::Outside, &left, &right);
-        let (mut inside, mut wire_inside) = node(Role::Inside, &right, &left);
-        while outside.proof().is_none() || inside.proof().is_none() {
-            let _ = inside.prove(&mut wire_inside);
-            let _ = outside.prove(&mut wire_outside);
-        }
+        let [
+            (mut outside, mut wire_outside),
+            (mut inside, mut wire_inside),
+        ] = proven(short_lived);
         let mut buffer = [0; 100_000];
         for number in 0..40_u8 {
             let bytes = vec![number; usize::from(number) * 1700];
