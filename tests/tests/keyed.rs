@@ -378,18 +378,23 @@ fn an_idle_keyed_link_takes_less_than_24_kibibytes_in_each_node() {
     let service = Service::echo();
     let outside = start_outside(&key);
     let link = outside.link();
-    // What a node needs once is there when it has a few links.
+    // What a node needs once is there when it has a few links, or was refused one.
     let _few = start_inside(&outside, &key, &service);
     eventually("a few links are up", || number_of(&outside, "idle") >= 4);
-    let before = kernel::resident_bytes(outside.pid());
-    let many = node!("connect-connect --idle {LINKS} --key-file {key} {link} {service}");
+    let at_inside = KeyFile::of(&[2]);
+    let inside = node!("connect-connect --idle {LINKS} --key-file {at_inside} {link} {service}");
+    inside.stderr.wait_for("another key");
+    let nodes = [&outside, &inside];
+    let before = nodes.map(|node| kernel::resident_bytes(node.pid()));
+    at_inside.put(&[1]);
+    inside.signal(Signal::SIGHUP);
     eventually("many links are up", || {
         number_of(&outside, "idle") as usize >= 4 + LINKS
     });
-    let each = (kernel::resident_bytes(outside.pid()) - before) / LINKS;
-    assert!(each < 24 * 1024, "{each} bytes outside");
-    let each = kernel::resident_bytes(many.pid()).saturating_sub(before) / LINKS;
-    assert!(each < 24 * 1024, "{each} bytes inside");
+    for (node, before) in nodes.into_iter().zip(before) {
+        let each = (kernel::resident_bytes(node.pid()) - before) / LINKS;
+        assert!(each < 24 * 1024, "{each} bytes");
+    }
 }
 
 fn start_outside(key: &KeyFile) -> Node {
