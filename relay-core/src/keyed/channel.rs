@@ -92,7 +92,7 @@ pub enum Fault {
 }
 
 /// The work of one call; lives in the thread.
-struct Bench {
+struct Scratch {
     input: Box<[u8]>,
     output: Box<[u8]>,
     /// The first record of what is sent, where that comes in two parts.
@@ -100,7 +100,7 @@ struct Bench {
 }
 
 thread_local! {
-    static BENCH: RefCell<Bench> = RefCell::new(Bench {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         input: vec![0; INPUT_BYTES].into(),
         output: vec![0; OUTPUT_BYTES].into(),
         first: vec![0; RECORD_PAYLOAD].into(),
@@ -184,7 +184,7 @@ impl Channel {
     /// Makes the handshake, and nothing else; fails with `WouldBlock` while it is not done.
     pub fn prove(&mut self, wire: &mut impl Wire) -> io::Result<()> {
         if self.proof().is_none() {
-            BENCH.with_borrow_mut(|bench| self.read_records(wire, &mut [], bench))?;
+            SCRATCH.with_borrow_mut(|scratch| self.read_records(wire, &mut [], scratch))?;
         }
         match self.proof() {
             Some(_) => self.flush(wire),
@@ -198,7 +198,7 @@ impl Channel {
             if !self.decrypted.is_empty() || self.peer_closed {
                 return Ok(());
             }
-            BENCH.with_borrow_mut(|bench| self.read_records(wire, &mut [], bench))?;
+            SCRATCH.with_borrow_mut(|scratch| self.read_records(wire, &mut [], scratch))?;
         }
         Err(self.fail(Fault::Endless))
     }
@@ -209,14 +209,14 @@ impl Channel {
         if count > 0 {
             return Ok(count);
         }
-        BENCH.with_borrow_mut(|bench| self.read_records(wire, buffer, bench))
+        SCRATCH.with_borrow_mut(|scratch| self.read_records(wire, buffer, scratch))
     }
 
     fn read_records(
         &mut self,
         wire: &mut impl Wire,
         buffer: &mut [u8],
-        bench: &mut Bench,
+        scratch: &mut Scratch,
     ) -> io::Result<usize> {
         let mut fruitless = 0;
         while fruitless < TLS_FRUITLESS_READS_MAX {
@@ -225,7 +225,7 @@ impl Channel {
             }
             if matches!(self.stage, Stage::AwaitsFirst) && self.outgoing.is_empty() {
                 // The client speaks first.
-                self.process(&mut [], &mut [], &mut bench.output, Task::Nothing)?;
+                self.show(&mut [], &mut [], &mut scratch.output, Task::Nothing)?;
             }
             // A failure shows in what is read, behind what is still to be read.
             let _ = self.flush(wire);
@@ -237,7 +237,7 @@ impl Channel {
             if held >= end {
                 return Err(self.fail(Fault::Endless));
             }
-            let count = match wire.read(&mut bench.input[held..end]) {
+            let count = match wire.read(&mut scratch.input[held..end]) {
                 Ok(0) if matches!(self.stage, Stage::Proven(_)) => {
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
@@ -250,18 +250,18 @@ impl Channel {
                     return Err(error);
                 }
             };
-            bench.input[..held].copy_from_slice(&self.incoming);
+            scratch.input[..held].copy_from_slice(&self.incoming);
             if matches!(self.stage, Stage::AwaitsFirst) {
                 self.stage = Stage::Handshaking;
-                if let Some(fault) = stranger(bench.input[0]) {
+                if let Some(fault) = stranger(scratch.input[0]) {
                     self.outgoing.extend(&HANDSHAKE_FAILURE);
                     let error = self.fail(fault);
                     let _ = self.flush(wire);
                     return Err(error);
                 }
             }
-            let input = &mut bench.input[..held + count];
-            let done = self.process(input, buffer, &mut bench.output, Task::Nothing);
+            let input = &mut scratch.input[..held + count];
+            let done = self.show(input, buffer, &mut scratch.output, Task::Nothing);
             let (used, filled) = match done {
                 Ok(done) => (done.used, done.filled),
                 Err(error) => {
@@ -271,7 +271,7 @@ impl Channel {
             };
             self.incoming.clear();
             self.incoming
-                .extend_from_slice(&bench.input[used..held + count]);
+                .extend_from_slice(&scratch.input[used..held + count]);
             if filled > 0 || (buffer.is_empty() && self.proof().is_some()) {
                 return Ok(filled);
             }
@@ -301,8 +301,8 @@ impl Channel {
         }
         let head = &head[..head.len().min(TLS_BATCH_BYTES)];
         let body = &body[..body.len().min(TLS_BATCH_BYTES - head.len())];
-        BENCH.with_borrow_mut(|bench| {
-            self.write_records(wire, head, body, more, bench)
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.write_records(wire, head, body, more, scratch)
                 .map(|()| head.len() + body.len())
         })
     }
@@ -313,30 +313,30 @@ impl Channel {
         head: &[u8],
         body: &[u8],
         more: bool,
-        bench: &mut Bench,
+        scratch: &mut Scratch,
     ) -> io::Result<()> {
         // The two begin one record together; the rest of the body is not copied for it.
         let (first, rest) = if head.is_empty() || head.len() >= RECORD_PAYLOAD {
             (head, body)
         } else {
             let (beside, rest) = body.split_at(body.len().min(RECORD_PAYLOAD - head.len()));
-            let first = &mut bench.first[..head.len() + beside.len()];
+            let first = &mut scratch.first[..head.len() + beside.len()];
             first[..head.len()].copy_from_slice(head);
             first[head.len()..].copy_from_slice(beside);
             (&*first, rest)
         };
         let mut incoming = std::mem::take(&mut self.incoming);
-        let done = self.process(
+        let done = self.show(
             &mut incoming,
             &mut [],
-            &mut bench.output,
+            &mut scratch.output,
             Task::Send(first, rest),
         );
         let done = done.inspect(|done| {
             incoming.drain(..done.used);
         });
         self.incoming = incoming;
-        let records = &bench.output[..done?.written];
+        let records = &scratch.output[..done?.written];
         // What rustls had to say by itself comes first.
         if !self.outgoing.is_empty() {
             self.outgoing.extend(records);
@@ -365,10 +365,10 @@ impl Channel {
     pub fn close(&mut self, wire: &mut impl Wire) -> io::Result<()> {
         if matches!(self.stage, Stage::Proven(_)) && !std::mem::replace(&mut self.closed, true) {
             let mut incoming = std::mem::take(&mut self.incoming);
-            BENCH.with_borrow_mut(|bench| {
-                let done = self.process(&mut incoming, &mut [], &mut bench.output, Task::Close)?;
+            SCRATCH.with_borrow_mut(|scratch| {
+                let done = self.show(&mut incoming, &mut [], &mut scratch.output, Task::Close)?;
                 incoming.drain(..done.used);
-                self.outgoing.extend(&bench.output[..done.written]);
+                self.outgoing.extend(&scratch.output[..done.written]);
                 io::Result::Ok(())
             })?;
             self.incoming = incoming;
@@ -377,7 +377,7 @@ impl Channel {
     }
 
     /// Shows the input to rustls until it asks for more, or has done the task.
-    fn process(
+    fn show(
         &mut self,
         input: &mut [u8],
         room: &mut [u8],
@@ -438,7 +438,7 @@ impl Channel {
     }
 }
 
-/// What [`Channel::process`] did.
+/// What [`Channel::show`] did.
 struct Done {
     /// Bytes of the input.
     used: usize,
