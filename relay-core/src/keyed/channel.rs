@@ -42,15 +42,22 @@ pub struct Channel {
     decrypted: Held,
     /// Records that the wire did not take.
     outgoing: Held,
-    /// The peer has said that nothing follows.
-    peer_closed: bool,
-    /// Nothing follows from here either.
-    closed: bool,
+    /// What comes from the peer.
+    inward: Half,
+    /// What goes there.
+    outward: Half,
 }
 
 enum Connection {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Open,
+    /// Whoever sends has said that nothing follows.
+    Closed,
 }
 
 #[derive(Clone)]
@@ -153,8 +160,8 @@ impl Channel {
             incoming: Vec::new(),
             decrypted: Held::default(),
             outgoing: Held::default(),
-            peer_closed: false,
-            closed: false,
+            inward: Half::Open,
+            outward: Half::Open,
         }
     }
 
@@ -195,7 +202,7 @@ impl Channel {
     /// Reads until there are bytes for [`Channel::recv`], to see whether the channel fails instead.
     pub fn attend(&mut self, wire: &mut impl Wire) -> io::Result<()> {
         for _ in 0..TLS_FRUITLESS_READS_MAX {
-            if !self.decrypted.is_empty() || self.peer_closed {
+            if !self.decrypted.is_empty() || self.inward == Half::Closed {
                 return Ok(());
             }
             SCRATCH.with_borrow_mut(|scratch| self.read_records(wire, &mut [], scratch))?;
@@ -229,7 +236,7 @@ impl Channel {
             }
             // A failure shows in what is read, behind what is still to be read.
             let _ = self.flush(wire);
-            if self.peer_closed {
+            if self.inward == Half::Closed {
                 return Ok(0);
             }
             let held = self.incoming.len();
@@ -293,7 +300,9 @@ impl Channel {
         self.flush(wire)?;
         match &self.stage {
             Stage::Failed(fault) => return Err(fault.clone().into()),
-            Stage::Proven(_) if self.closed => return Err(io::ErrorKind::BrokenPipe.into()),
+            Stage::Proven(_) if self.outward == Half::Closed => {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             Stage::Proven(_) => {}
             Stage::AwaitsFirst | Stage::Handshaking => {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -363,7 +372,8 @@ impl Channel {
 
     /// Tells the peer that nothing follows; to be called again while it fails with `WouldBlock`.
     pub fn close(&mut self, wire: &mut impl Wire) -> io::Result<()> {
-        if matches!(self.stage, Stage::Proven(_)) && !std::mem::replace(&mut self.closed, true) {
+        if matches!(self.stage, Stage::Proven(_)) && self.outward == Half::Open {
+            self.outward = Half::Closed;
             let mut incoming = std::mem::take(&mut self.incoming);
             SCRATCH.with_borrow_mut(|scratch| {
                 let done = self.show(&mut incoming, &mut [], &mut scratch.output, Task::Close)?;
@@ -399,7 +409,7 @@ impl Channel {
             used += discard;
             match step {
                 Ok(Step::Again) => {}
-                Ok(Step::PeerClosed) => self.peer_closed = true,
+                Ok(Step::PeerClosed) => self.inward = Half::Closed,
                 Ok(Step::Blocked) => break Ok(()),
                 Err(error) => break Err(error),
             }
