@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use mio::Registry;
 use mio::event::Event;
 
 use crate::event_loop::Context;
@@ -58,13 +57,7 @@ pub trait Pending {
     fn note(&mut self, event: &Event, slot: Slot);
 
     /// Does what is due, and reads the link.
-    fn run(
-        &mut self,
-        link: &mut LinkEnd,
-        registry: &Registry,
-        key: Key,
-        tackle: &mut Tackle,
-    ) -> Attempt<Self::News>;
+    fn run(&mut self, link: &mut LinkEnd, key: Key, context: &mut Context) -> Attempt<Self::News>;
 
     /// When there is something to do though nothing happened.
     fn deadline(&self) -> Option<Instant>;
@@ -137,37 +130,41 @@ impl<P: Pending> Carrier<P> {
             return Next::Say(happening);
         }
         let Self { link, stage } = self;
-        let tackle = &mut context.tackle;
         let news = match stage {
             Stage::Leaving(farewell) => {
-                let gone = farewell.run(link, tackle);
+                let gone = farewell.run(link, &mut context.tackle);
                 return if gone {
                     Next::Say(Happening::Lost(String::new()))
                 } else {
                     Next::Nothing
                 };
             }
-            Stage::Pending(pending) => match pending.run(link, &context.registry, key, tackle) {
+            Stage::Pending(pending) => match pending.run(link, key, context) {
                 Attempt::Waiting => None,
                 Attempt::Link(news) => Some(news),
                 Attempt::Session(news) => return Next::Say(Happening::Pending(news)),
             },
-            Stage::Relaying(relay) => match relay.run(link, patience, tackle) {
+            Stage::Relaying(relay) => match relay.run(link, patience, &mut context.tackle) {
                 Progress::Waiting => None,
-                Progress::Again => return self.rest(tackle).map_or(Next::Again, Next::Say),
+                Progress::Again => {
+                    let tackle = &mut context.tackle;
+                    return self.rest(tackle).map_or(Next::Again, Next::Say);
+                }
                 Progress::Finished => return self.over(CloseReason::Eof, context),
                 Progress::Over(reason) => {
-                    link.protocol.abort(reason.abort_code(), tackle.now);
+                    link.protocol.abort(reason.abort_code(), context.now());
                     return self.over(reason, context);
                 }
                 Progress::Aborted(reason) => return self.over(reason, context),
                 Progress::Frame(frame) => Some(News::Frame(frame)),
                 Progress::LinkDown(news) => Some(news),
             },
-            Stage::Greeting | Stage::Idle | Stage::Settling => link.read(tackle),
+            Stage::Greeting | Stage::Idle | Stage::Settling => link.read(&mut context.tackle),
         };
         match news {
-            None => self.rest(tackle).map_or(Next::Nothing, Next::Say),
+            None => self
+                .rest(&mut context.tackle)
+                .map_or(Next::Nothing, Next::Say),
             Some(News::Frame(frame)) => Next::Say(Happening::Frame(frame)),
             // A peer that behaves may have that much in flight: the link is reset, without a word of blame.
             Some(News::Fault(fault @ Fault::Overrun)) => {

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use mio::Registry;
 use mio::event::Event;
 
+use crate::event_loop::Context;
 use crate::session::{Account, CloseReason, Session, Side};
 use crate::socket::dial::{Dial, Step};
 use crate::socket::end::{End, is_blocked};
@@ -66,7 +66,7 @@ impl Dialling {
     }
 
     /// Does what is due.
-    pub fn run(mut self: Box<Self>, registry: &Registry, key: Key, now: Instant) -> Progress {
+    pub fn run(mut self: Box<Self>, key: Key, context: &mut Context) -> Progress {
         if self.left.has_failed() {
             let error = self.left.failure();
             return Progress::Over(CloseReason::Failed(Side::Left, error), self);
@@ -76,7 +76,11 @@ impl Dialling {
         {
             return Progress::Over(CloseReason::Failed(Side::Left, error), self);
         }
-        match self.dial.run(registry, key, now) {
+        let now = context.now();
+        let Context {
+            registry, resolver, ..
+        } = context;
+        match self.dial.run(registry, resolver, key, now) {
             Step::Pending => Progress::Waiting(self),
             Step::Connected(right, _) => Progress::Joined(Session::new(
                 self.left,

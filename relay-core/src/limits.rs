@@ -86,7 +86,7 @@ pub const FOUR_WAY_WARNING_MIN: Duration = Duration::from_secs(30);
 pub const FOUR_WAY_WARNING_MAX: Duration = Duration::from_secs(3600);
 /// A 4way connection is trusted when no reset has come for this time and one and a half round trips.
 pub const FOUR_WAY_PROOF: Duration = Duration::from_millis(2);
-/// A 4way dial of a name is made anew after this time: the name may mean another address by then.
+/// The name of a 4way address is looked up anew after this time: it may mean another address by then.
 pub const FOUR_WAY_NAME_FRESH: Duration = Duration::from_secs(300);
 /// The loop is asked to wake so long before a tick, since epoll counts in milliseconds and the loop rounds up.
 pub const FOUR_WAY_LEAD: Duration = Duration::from_micros(2500);

@@ -185,11 +185,7 @@ impl RawInside {
             return;
         };
         let now = context.now();
-        match dial.run(&context.registry, key, now) {
-            Step::Pending if dial.is_stale(now) => {
-                self.dialling = None;
-                self.entries.remove(key);
-            }
+        match dial.run(&context.registry, &mut context.resolver, key, now) {
             Step::Pending => self.entries.put_back(key, Entry::Link(dial)),
             Step::Connected(end, peer) => {
                 let entry = self.connected(key, end, peer, context);
@@ -338,7 +334,7 @@ impl RawInside {
         let Some(Entry::Server(dialling)) = self.entries.take(key) else {
             return;
         };
-        match dialling.run(&context.registry, key, context.now()) {
+        match dialling.run(key, context) {
             DialProgress::Waiting(dialling) => self.entries.put_back(key, Entry::Server(dialling)),
             DialProgress::Joined(session) => {
                 self.entries.put_back(key, Entry::Session(session));

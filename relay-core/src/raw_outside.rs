@@ -444,11 +444,7 @@ impl RawOutside {
         let Some(Entry::Dialling(dial)) = self.entries.get_mut(key) else {
             return;
         };
-        match dial.run(&context.registry, key, now) {
-            Step::Pending if dial.is_stale(now) => {
-                self.entries.remove(key);
-                self.dial_ended();
-            }
+        match dial.run(&context.registry, &mut context.resolver, key, now) {
             Step::Pending => {}
             Step::Connected(end, peer) => {
                 end.deregister(&context.registry);

@@ -253,7 +253,7 @@ impl Route {
         let Some(Entry::Dialling(dialling)) = self.entries.take(key) else {
             return;
         };
-        match dialling.run(&context.registry, key, context.now()) {
+        match dialling.run(key, context) {
             DialProgress::Waiting(dialling) => {
                 self.entries.put_back(key, Entry::Dialling(dialling));
             }

@@ -61,11 +61,10 @@ impl Inside {
         let Some(Entry::Dialling(mut link)) = self.entries.take(key) else {
             return;
         };
-        match link.dial.run(&context.registry, key, now) {
-            Step::Pending if link.dial.is_stale(now) => {
-                self.entries.remove(key);
-                self.keeper.dial_failed(&link.address, now);
-            }
+        let Context {
+            registry, resolver, ..
+        } = context;
+        match link.dial.run(registry, resolver, key, now) {
             Step::Pending => {
                 let deadline = link.dial.deadline();
                 self.entries.put_back(key, Entry::Dialling(link));

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use mio::Registry;
 use mio::event::Event;
 
 use crate::carrier::{Attempt, Pending};
+use crate::event_loop::Context;
 use crate::limits::{KEPT_BYTES_MAX, OPENED_DELAY};
 use crate::link_end::{LinkEnd, News};
 use crate::proto::frame::Kind;
@@ -122,18 +122,18 @@ impl Pending for Reaching {
         }
     }
 
-    fn run(
-        &mut self,
-        link: &mut LinkEnd,
-        registry: &Registry,
-        key: Key,
-        tackle: &mut Tackle,
-    ) -> Attempt<Outcome> {
+    fn run(&mut self, link: &mut LinkEnd, key: Key, context: &mut Context) -> Attempt<Outcome> {
+        let Context {
+            registry,
+            resolver,
+            tackle,
+            ..
+        } = context;
         if let Some(news) = self.read(link, tackle) {
             return Attempt::Link(news);
         }
         match &mut self.server {
-            Server::Dialling(dial) => match dial.run(registry, key, tackle.now) {
+            Server::Dialling(dial) => match dial.run(registry, resolver, key, tackle.now) {
                 Step::Pending => Attempt::Waiting,
                 Step::Connected(end, _) => Attempt::Session(Outcome::Reached(end)),
                 Step::Failed(error) => Attempt::Session(Outcome::Unreached(error)),

@@ -125,14 +125,10 @@ impl Outside {
         let Some(Entry::Dialling(link)) = self.entries.get_mut(key) else {
             return;
         };
-        match link.dial.run(&context.registry, key, now) {
-            Step::Pending if link.dial.is_stale(now) => {
-                if let (Some(Entry::Dialling(link)), Some(four_ways)) =
-                    (self.entries.remove(key), &mut self.four_ways)
-                {
-                    four_ways.keeper.dial_failed(&link.at, now);
-                }
-            }
+        let Context {
+            registry, resolver, ..
+        } = &mut *context;
+        match link.dial.run(registry, resolver, key, now) {
             Step::Pending => {
                 let deadline = link.dial.deadline();
                 self.entries.arm(key, Some(deadline));

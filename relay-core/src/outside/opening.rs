@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Instant;
 
-use mio::Registry;
 use mio::event::Event;
 
 use super::clients::Client;
 use crate::carrier::{Attempt, Pending};
+use crate::event_loop::Context;
 use crate::limits::KEPT_BYTES_MAX;
 use crate::link::pairing::Ticket;
 use crate::link_end::{LinkEnd, News};
@@ -126,13 +126,8 @@ impl Pending for Opening {
         self.client.end.note(event, slot);
     }
 
-    fn run(
-        &mut self,
-        link: &mut LinkEnd,
-        _: &Registry,
-        _: Key,
-        tackle: &mut Tackle,
-    ) -> Attempt<ClientFailed> {
+    fn run(&mut self, link: &mut LinkEnd, _: Key, context: &mut Context) -> Attempt<ClientFailed> {
+        let tackle = &mut context.tackle;
         if let Err(error) = self.read(tackle) {
             return Attempt::Session(ClientFailed(error));
         }

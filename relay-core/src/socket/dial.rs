@@ -91,8 +91,16 @@ pub struct Dial {
     local_port: Option<u16>,
     stage: Stage,
     deadline: Instant,
-    /// When the name of a 4way address may mean another one.
-    stale_at: Option<Instant>,
+    /// Of a 4way address with a name.
+    renewal: Option<Renewal>,
+}
+
+/// A dial that may take for ever asks from time to time what its name means now.
+#[derive(Debug)]
+struct Renewal {
+    name: String,
+    due: Instant,
+    asked: Option<Question>,
 }
 
 #[derive(Debug)]
@@ -180,8 +188,10 @@ impl Dial {
             port,
             local_port,
             stage: Stage::Resolving(question),
-            stale_at: (local_port.is_some() && matches!(host, Some(TargetHost::Name(_))))
-                .then(|| now + FOUR_WAY_NAME_FRESH),
+            renewal: match (local_port, host) {
+                (Some(_), Some(TargetHost::Name(name))) => Some(Renewal::of(name, now)),
+                _ => None,
+            },
         };
         if let (TargetAt::Tcp { host, port }, false) = (target, dial.manner.via.is_empty()) {
             let through = Through::start(host, *port, &dial.manner, resolver, key, now);
@@ -221,7 +231,43 @@ impl Dial {
                 };
             }
             Stage::Through(through) => through.resolved(question, &answer, &self.manner),
-            Stage::Resolving(_) | Stage::Trying(_) | Stage::FourWay(_) | Stage::Unix(..) => {}
+            Stage::FourWay(_) => self.renewed(question, answer, now),
+            Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
+        }
+    }
+
+    /// What the name of a 4way address means now. The peer is dialled on where it was as long as that is one of its addresses, or
+    /// nobody knows better, or it seems to be there just now.
+    fn renewed(&mut self, question: Question, answer: Answer, now: Instant) {
+        let Stage::FourWay(four_way) = &mut self.stage else {
+            return;
+        };
+        let (Some(renewal), Some(local_port)) = (&mut self.renewal, self.local_port) else {
+            return;
+        };
+        if renewal.asked.take_if(|asked| *asked == question).is_none() {
+            return;
+        }
+        let candidates = Trying::new(answer, &self.manner, self.port, now).candidates;
+        if !four_way.is_connected()
+            && !candidates.contains(&four_way.peer())
+            && let Some(peer) = candidates.front()
+        {
+            **four_way = FourWay::new(*peer, local_port, &self.manner, now);
+        }
+    }
+
+    /// Asks anew what the name of a 4way address means, if that is due.
+    fn renew(&mut self, resolver: &mut Resolver, key: Key, now: Instant) {
+        if let (Stage::FourWay(_), Some(renewal)) = (&self.stage, &mut self.renewal)
+            && now >= renewal.due
+        {
+            let question = resolver.question();
+            renewal.due = now + FOUR_WAY_NAME_FRESH;
+            renewal.asked = Some(question);
+            if let Some(answer) = resolver.lookup(&renewal.name, Asker::Dial(key, question), now) {
+                self.renewed(question, answer, now);
+            }
         }
     }
 
@@ -236,7 +282,14 @@ impl Dial {
     }
 
     /// Does what is due.
-    pub fn run(&mut self, registry: &Registry, key: Key, now: Instant) -> Step {
+    pub fn run(
+        &mut self,
+        registry: &Registry,
+        resolver: &mut Resolver,
+        key: Key,
+        now: Instant,
+    ) -> Step {
+        self.renew(resolver, key, now);
         let (manner, slot) = (&self.manner, self.slot);
         let step = match &mut self.stage {
             Stage::Resolving(_) => Step::Pending,
@@ -254,24 +307,29 @@ impl Dial {
         }
     }
 
-    /// Whether a dial that may take for ever is to be made anew, with another lookup of its name.
-    pub fn is_stale(&self, now: Instant) -> bool {
-        self.stale_at.is_some_and(|at| now >= at)
-    }
-
     /// When [`Dial::run`] has something to do though nothing came.
     pub fn deadline(&self) -> Instant {
         match &self.stage {
             Stage::Trying(trying) if trying.can_start() => trying.next_at.min(self.deadline),
             Stage::FourWay(four_way) => {
-                let stale_at = self.stale_at.unwrap_or(self.deadline);
-                four_way.deadline().min(self.deadline).min(stale_at)
+                let renewal = self.renewal.as_ref().map_or(self.deadline, |it| it.due);
+                four_way.deadline().min(self.deadline).min(renewal)
             }
             Stage::Unix(_, due) => (*due).min(self.deadline),
             Stage::Through(through) => through
                 .next_at()
                 .map_or(self.deadline, |next_at| next_at.min(self.deadline)),
             Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
+        }
+    }
+}
+
+impl Renewal {
+    fn of(name: &str, now: Instant) -> Self {
+        Self {
+            name: name.to_owned(),
+            due: now + FOUR_WAY_NAME_FRESH,
+            asked: None,
         }
     }
 }
@@ -533,3 +591,110 @@ impl fmt::Display for DialError {
 
 /// Longer than any option can be.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token, Waker};
+    use std::net::{IpAddr, TcpListener};
+
+    const KEY: Key = Key {
+        index: 0,
+        generation: 0,
+    };
+
+    /// A dial of a 4way address with a name, and what it needs. Nobody answers a lookup but the test.
+    struct Bench {
+        dial: Dial,
+        poll: Poll,
+        resolver: Resolver,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let poll = Poll::new().unwrap();
+            let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+            let mut resolver = Resolver::new(Family::Any, waker);
+            let start = Instant::now();
+            let free_port = || {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                listener.local_addr().unwrap().port()
+            };
+            let target = TargetAt::FourWay {
+                local_port: free_port(),
+                host: TargetHost::Name("peer.example".to_owned()),
+                port: free_port(),
+            };
+            let manner = Manner::of(&Settings::default(), Purpose::Session);
+            let dial = Dial::start(&target, manner, Slot::RIGHT, &mut resolver, KEY, start);
+            Self {
+                dial,
+                poll,
+                resolver,
+                start,
+            }
+        }
+
+        fn run(&mut self, now: Instant) -> Step {
+            let registry = self.poll.registry();
+            self.dial.run(registry, &mut self.resolver, KEY, now)
+        }
+
+        fn answer(&mut self, answer: Result<&str, &str>, now: Instant) {
+            let question = match (&self.dial.stage, &self.dial.renewal) {
+                (Stage::Resolving(question), _) => *question,
+                (_, Some(renewal)) => renewal.asked.expect("something was asked"),
+                _ => panic!("nothing is asked"),
+            };
+            let answer = match answer {
+                Ok(ip) => Ok([SocketAddr::new(ip.parse().unwrap(), 0)].into()),
+                Err(reason) => Err(reason.into()),
+            };
+            self.dial.resolved(question, answer, now);
+        }
+
+        fn peer(&self) -> IpAddr {
+            match &self.dial.stage {
+                Stage::FourWay(four_way) => four_way.peer().ip(),
+                stage => panic!("nobody is dialled: {stage:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_four_way_address_is_asked_for_again_and_again() {
+        let mut bench = Bench::new();
+        bench.answer(Ok("127.0.0.1"), bench.start);
+        let mut now = bench.start;
+        for peer in [
+            Ok("127.0.0.1"),
+            Err("no answer"),
+            Ok("127.0.0.2"),
+            Err("no answer"),
+        ] {
+            let before = bench.peer();
+            now += FOUR_WAY_NAME_FRESH;
+            assert!(bench.dial.deadline() <= now);
+            assert!(matches!(bench.run(now), Step::Pending));
+            assert_eq!(bench.peer(), before);
+            bench.answer(peer, now);
+            let after = peer.map_or(before, |ip| ip.parse().unwrap());
+            assert_eq!(bench.peer(), after);
+        }
+    }
+
+    #[test]
+    fn a_dial_that_has_asked_anew_waits_for_something_to_come() {
+        let mut bench = Bench::new();
+        bench.answer(Ok("127.0.0.1"), bench.start);
+        let now = bench.start + FOUR_WAY_NAME_FRESH;
+        // The tries around one tick.
+        let mut turns = 0;
+        while bench.dial.deadline() <= now {
+            assert!(matches!(bench.run(now), Step::Pending));
+            turns += 1;
+            assert!(turns < 100, "it is due for ever");
+        }
+    }
+}

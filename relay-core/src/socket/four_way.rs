@@ -106,6 +106,16 @@ impl FourWay {
         }
     }
 
+    /// Whom it dials.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// A try is connected, as far as this end can tell.
+    pub(super) fn is_connected(&self) -> bool {
+        self.proven_at.is_some()
+    }
+
     /// When [`FourWay::run`] has something to do though nothing came.
     pub(super) fn deadline(&self) -> Instant {
         self.wake_at

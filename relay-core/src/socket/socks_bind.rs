@@ -188,7 +188,7 @@ impl SocksBind {
                     let dial = Dial::start(&target, manner, Slot::LEFT, resolver, self.key, now);
                     self.stage = Stage::Dialling(Box::new(dial));
                 }
-                Stage::Dialling(mut dial) => match dial.run(registry, self.key, now) {
+                Stage::Dialling(mut dial) => match dial.run(registry, resolver, self.key, now) {
                     Step::Pending => {
                         self.stage = Stage::Dialling(dial);
                         return Outcome::Waiting;
