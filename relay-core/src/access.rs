@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::address::ListenPoint;
+use crate::event_loop::Context;
+use crate::limits::STRANGERS_PERIOD;
 use crate::plan::Admission;
-use crate::report::Report;
+use crate::report::Throttle;
 use crate::socket::listen::{Accepted, Peer};
 
 /// What a rule says.
@@ -52,6 +54,16 @@ pub struct Gate {
     /// Who connects is a proxy: whose session it is, is told later.
     by_proxy: bool,
     denied: u64,
+    told: Told,
+}
+
+/// How a denial is told.
+#[derive(Debug)]
+enum Told {
+    /// Each, to those who ask for it: clients come as they like.
+    InDetail,
+    /// One in a while, as a warning: it may be a node of ours, which sees a reset and nothing else.
+    NowAndThen(Throttle),
 }
 
 /// A place among the sessions of one client; dropping it frees it.
@@ -111,6 +123,7 @@ impl Gate {
             seats: admission.sessions_per_client_max.map(Seats::new),
             by_proxy: admission.by_proxy,
             denied: 0,
+            told: Told::InDetail,
         }
     }
 
@@ -121,11 +134,12 @@ impl Gate {
             seats: None,
             by_proxy: false,
             denied: 0,
+            told: Told::NowAndThen(Throttle::per(STRANGERS_PERIOD)),
         }
     }
 
     /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
-    pub fn admits(&mut self, accepted: &Accepted, word: &str, report: &Report) -> Option<Seat> {
+    pub fn admits(&mut self, accepted: &Accepted, word: &str, context: &Context) -> Option<Seat> {
         let client = accepted.client();
         let Some(address) = client.address() else {
             let seat = match client {
@@ -133,22 +147,22 @@ impl Gate {
                 Peer::Unknown if self.list.allows_some() => Err(Denial::Rule(None)),
                 _ => Ok(Seat::default()),
             };
-            return self.tell(seat, &client, word, report);
+            return self.tell(seat, &client, word, context);
         };
         let ip = address.ip().to_canonical();
         let seat = self.list.check(ip).and_then(|()| match &self.seats {
             Some(seats) if !self.by_proxy => seats.take(ip),
             _ => Ok(Seat::default()),
         });
-        self.tell(seat, &ip, word, report)
+        self.tell(seat, &ip, word, context)
     }
 
     /// A seat for a client of whom a proxy has told, which was let in itself.
-    pub fn seat(&mut self, client: Peer, word: &str, report: &Report) -> Option<Seat> {
+    pub fn seat(&mut self, client: Peer, word: &str, context: &Context) -> Option<Seat> {
         match (client.address(), &self.seats) {
             (Some(address), Some(seats)) => {
                 let ip = address.ip().to_canonical();
-                self.tell(seats.take(ip), &ip, word, report)
+                self.tell(seats.take(ip), &ip, word, context)
             }
             _ => Some(Seat::default()),
         }
@@ -159,13 +173,19 @@ impl Gate {
         seat: Result<Seat, Denial>,
         who: &dyn fmt::Display,
         word: &str,
-        report: &Report,
+        context: &Context,
     ) -> Option<Seat> {
         match seat {
             Ok(seat) => Some(seat),
             Err(denial) => {
                 self.denied += 1;
-                report.info(format_args!("denied {who} on {word}: {denial}"));
+                let text = format_args!("denied {who} on {word}: {denial}");
+                match &mut self.told {
+                    Told::InDetail => context.report.info(text),
+                    Told::NowAndThen(throttle) => {
+                        throttle.warning(&context.report, context.now(), text);
+                    }
+                }
                 None
             }
         }
@@ -176,9 +196,9 @@ impl Gate {
         &mut self,
         accepted: &Accepted,
         point: &ListenPoint,
-        report: &Report,
+        context: &Context,
     ) -> Result<Seat, String> {
-        self.admits(accepted, &point.word, report)
+        self.admits(accepted, &point.word, context)
             .ok_or_else(|| format!("unable to use {}: its peer is denied", point.word))
     }
 

@@ -1,4 +1,4 @@
-//! Tells of the listeners: that all of them listen, where a proxy listens now, and that it does not.
+//! Tells of the listeners: that all of them listen, that somebody has to wait, where a proxy listens now, and that it does not.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,6 +16,7 @@ use crate::socket::socks_bind::{Fault, Weight};
 pub struct Crier {
     told: Told,
     outages: Throttle,
+    crowds: Throttle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ impl Default for Crier {
         Self {
             told: Told::Nothing,
             outages: Throttle::per(OUTAGE_PERIOD),
+            crowds: Throttle::per(OUTAGE_PERIOD),
         }
     }
 }
@@ -48,6 +50,14 @@ impl Crier {
             ));
             Exit::Temporary
         })
+    }
+
+    /// Somebody comes, and as many are here as may be.
+    pub fn tell_crowd(&mut self, listener: ListenerId, sessions: usize, context: &Context) {
+        let word = context.listeners.word(listener);
+        let plural = if sessions == 1 { "" } else { "s" };
+        let text = format_args!("{sessions} session{plural}: those who come to {word} wait");
+        self.crowds.info(&context.report, context.now(), text);
     }
 
     /// A proxy listens anew. Where it listens first belongs to being ready.

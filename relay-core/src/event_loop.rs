@@ -446,7 +446,11 @@ fn accept_ready<T: Tool>(
 ) -> Result<(), Exit> {
     for listener in context.listeners.take_ready(context.now()) {
         for accepts in 0.. {
-            if accepts == ACCEPTS_PER_TURN || !tool.admits(listener) {
+            let admits = tool.admits(listener);
+            if !admits {
+                crier.tell_crowd(listener, tool.status().sessions, context);
+            }
+            if accepts == ACCEPTS_PER_TURN || !admits {
                 context.listeners.wake(listener);
                 break;
             }

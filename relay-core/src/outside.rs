@@ -155,16 +155,14 @@ impl Outside {
         context.listeners.open_all(&context.registry, &[])?;
         for point in connected {
             let link = inherited::connected(point, Purpose::Link)?;
-            outside
-                .link_gate
-                .admits_inherited(&link, point, &context.report)?;
+            outside.link_gate.admits_inherited(&link, point, context)?;
             outside.link_accepted(link, context);
         }
         for (point, door) in inherited_clients {
             let client = inherited::client(point, &context.report)?;
             let seat = outside
                 .client_gate
-                .admits_inherited(&client, point, &context.report)?;
+                .admits_inherited(&client, point, context)?;
             outside.client_accepted(&door, client, seat, context);
         }
         Ok(outside)
@@ -299,13 +297,13 @@ impl Tool for Outside {
         match self.doors[listener.0 as usize].clone() {
             None => {
                 let gate = &mut self.link_gate;
-                if gate.admits(&accepted, word, &context.report).is_some() {
+                if gate.admits(&accepted, word, context).is_some() {
                     self.link_accepted(accepted, context);
                 }
             }
             Some(door) => {
                 let gate = &mut self.client_gate;
-                let Some(seat) = gate.admits(&accepted, word, &context.report) else {
+                let Some(seat) = gate.admits(&accepted, word, context) else {
                     return;
                 };
                 if self.once {

@@ -33,7 +33,7 @@ use crate::linux::privileges::User;
 use crate::proto::proxy_header::Version;
 use checks::{
     WordsSeen, check_families, check_four_way_bind, check_raw_four_way, check_raw_link_in,
-    check_raw_names, check_raw_servers,
+    check_raw_names, check_raw_servers, dials_itself,
 };
 
 use proxies::{Proxies, check_ways};
@@ -84,7 +84,15 @@ impl RoutePlan {
                     targets: targets.len(),
                 });
             }
-            routes.extend(points.into_iter().zip(targets.into_iter().cycle()));
+            for (point, target) in points.into_iter().zip(targets.into_iter().cycle()) {
+                if dialing.via.is_empty() && dials_itself(&point.at, &target.at) {
+                    return Err(PlanError::DialsItself {
+                        listen: point.word,
+                        target: target.word,
+                    });
+                }
+                routes.push((point, target));
+            }
         }
         words_seen.check_options(common)?;
         check_four_way_bind(routes.iter().map(|(_, target)| target), dialing.bind)?;
@@ -669,6 +677,34 @@ mod tests {
 
     /// The limit of open files is below it.
     const CLOSED: RawFd = RawFd::MAX;
+
+    #[test]
+    fn a_route_to_where_it_listens_is_refused() {
+        for line in [
+            "8080 8080",
+            "8080 localhost:8080",
+            "*:8080 [::1]:8080",
+            "127.0.0.1:8080 localhost:8080",
+            "192.0.2.7:80 192.0.2.7:80",
+            "here:80 here:80",
+            "unix:@here unix:@here",
+            "2000-2003 2000-2003",
+        ] {
+            let refused = route(line).unwrap_err();
+            assert!(
+                refused.ends_with("it would dial itself"),
+                "{line}: {refused}"
+            );
+        }
+        for line in [
+            "8080 8081",
+            "127.0.0.2:8080 localhost:8080",
+            "8080 srv:8080",
+            "--via socks5://fw:1080 8080 localhost:8080",
+        ] {
+            assert!(route(line).is_ok(), "{line}");
+        }
+    }
 
     #[test]
     fn allow_and_deny_are_one_list_in_the_order_in_which_they_were_typed() {

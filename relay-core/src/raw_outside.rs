@@ -155,9 +155,7 @@ impl RawOutside {
         for point in &plan.link {
             if is_connection(&point.at) {
                 let link = inherited::connected(point, Purpose::Session)?;
-                outside
-                    .link_gate
-                    .admits_inherited(&link, point, &context.report)?;
+                outside.link_gate.admits_inherited(&link, point, context)?;
                 outside.fixed_link = Some(link.end);
             } else {
                 outside
@@ -176,7 +174,7 @@ impl RawOutside {
             let client = inherited::client(point, &context.report)?;
             let seat = outside
                 .client_gate
-                .admits_inherited(&client, point, &context.report)?;
+                .admits_inherited(&client, point, context)?;
             outside.client_accepted(&point.word, client, seat, context);
         }
         Ok(outside)
@@ -227,7 +225,7 @@ impl RawOutside {
             return None;
         };
         let (client, word) = (introduction.account.client, &introduction.account.to);
-        let Some(seat) = self.client_gate.seat(client, word, &context.report) else {
+        let Some(seat) = self.client_gate.seat(client, word, context) else {
             self.entries
                 .put_back(key, Entry::Introduction(introduction));
             return Some(CloseReason::Denied);
@@ -515,7 +513,7 @@ impl Tool for RawOutside {
         let word = context.listeners.word(listener).to_owned();
         if self.link_listeners.contains(&listener) {
             let gate = &mut self.link_gate;
-            if gate.admits(&accepted, &word, &context.report).is_some() {
+            if gate.admits(&accepted, &word, context).is_some() {
                 self.link_accepted(accepted.end, accepted.peer, context);
                 // The port closes before another dial can find it open.
                 self.decide(context);
@@ -523,7 +521,7 @@ impl Tool for RawOutside {
             return;
         }
         let gate = &mut self.client_gate;
-        if let Some(seat) = gate.admits(&accepted, &word, &context.report) {
+        if let Some(seat) = gate.admits(&accepted, &word, context) {
             if self.once {
                 self.close_clients(context);
             }

@@ -278,6 +278,13 @@ impl Throttle {
         }
     }
 
+    /// [`Throttle::warning`] for what is told only to those who ask for it.
+    pub fn info(&mut self, report: &Report, now: Instant, text: impl Display) {
+        if self.admit(now).is_some() {
+            report.info(text);
+        }
+    }
+
     /// How many were suppressed since the last one that was let through, if this one is.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.quiet_until.is_some_and(|until| now < until) {

@@ -125,9 +125,7 @@ impl Route {
             .filter(|(way, _)| connected[*way])
         {
             let client = inherited::client(point, &context.report)?;
-            let seat = route
-                .gate
-                .admits_inherited(&client, point, &context.report)?;
+            let seat = route.gate.admits_inherited(&client, point, context)?;
             route.begin(way, client, seat, context);
         }
         Ok(route)
@@ -226,7 +224,7 @@ impl Route {
                 let listener = self.ways[introduction.place].listeners.first();
                 let word = listener.map_or("-", |id| context.listeners.word(*id));
                 let client = introduction.account.client;
-                let Some(seat) = self.gate.seat(client, word, &context.report) else {
+                let Some(seat) = self.gate.seat(client, word, context) else {
                     self.entries.remove(key);
                     let entry = Entry::Introduction(introduction);
                     return self.finish(entry, &CloseReason::Denied, context);
@@ -349,7 +347,7 @@ impl Tool for Route {
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
         let word = context.listeners.word(listener);
-        let Some(seat) = self.gate.admits(&accepted, word, &context.report) else {
+        let Some(seat) = self.gate.admits(&accepted, word, context) else {
             return;
         };
         let way = self.way_of[listener.0 as usize];

@@ -53,6 +53,18 @@ fn sessions_that_have_ended_leave_no_descriptors(plan: Plan) {
 }
 
 #[test]
+fn that_a_client_has_to_wait_is_told_to_those_who_ask() {
+    let server = Server::start();
+    let tcpfwd = node!("tcpfwd -v --max-sessions 1 127.0.0.1:0 {server}");
+    let _first = tcpfwd.dial();
+    let _inside = server.accept();
+    let _second = tcpfwd.dial();
+    tcpfwd
+        .stderr
+        .wait_for("info: 1 session: those who come to 127.0.0.1:0 wait");
+}
+
+#[test]
 fn an_idle_session_costs_no_wakeups() {
     for topology in [Topology::Tcpfwd, Topology::BothNodes] {
         let (client, server, route) = Plan::through(topology).session();
@@ -96,13 +108,15 @@ fn descriptors_that_listen_are_none_for_sessions() {
     let line = format!("prlimit --nofile=400:400 tcpfwd --print-address {words}");
     let tcpfwd = Node::announced(Launch::new(&line)).unwrap();
     tcpfwd.stderr.wait_for("--max-sessions cut from 10000 to ");
-    let clients: Vec<_> = (0..100).map(|n| End::dial(tcpfwd.address(n))).collect();
-    for client in &clients[..60] {
+    let dial = |n| End::dial(tcpfwd.address(n));
+    let served: Vec<_> = (0..60).map(dial).collect();
+    for client in &served {
         client.send(b"hello");
         client.expect(b"hello");
     }
+    let others: Vec<_> = (60..100).map(dial).collect();
     // Those that are too many wait.
-    clients[99].expect_silence(A_WHILE);
+    others[39].expect_silence(A_WHILE);
     assert_eq!(tcpfwd.stderr.count(COMPLAINT), 0);
 }
 

@@ -116,7 +116,7 @@ impl Outside {
         };
         self.introductions -= 1;
         let (client, word) = (introduction.account.client, &introduction.place.to);
-        let Some(seat) = self.client_gate.seat(client, word, &context.report) else {
+        let Some(seat) = self.client_gate.seat(client, word, context) else {
             self.entries.remove(key);
             return self.end_introduction(introduction, &CloseReason::Denied, context);
         };

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
 use super::{Family, PlanError, Service};
@@ -242,6 +242,35 @@ pub(super) fn check_raw_link_in(link: &[ListenPoint], connected: bool) -> Result
             _ => Ok(()),
         },
         _ => Err(PlanError::RawLinks(link.len())),
+    }
+}
+
+/// Whether what is dialled is known to be what is listened on, without a lookup: its one client would be a session for ever.
+pub(super) fn dials_itself(listen: &ListenAt, target: &TargetAt) -> bool {
+    match (listen, target) {
+        (
+            ListenAt::Tcp { host, port },
+            TargetAt::Tcp {
+                host: target,
+                port: dialled,
+            },
+        ) => {
+            let same_host = match (host, target) {
+                (ListenHost::Any, TargetHost::Localhost) => true,
+                (ListenHost::Any, TargetHost::Ip(ip, _)) => ip.is_loopback(),
+                (ListenHost::Ip(own, _), TargetHost::Localhost) => [
+                    Ipv4Addr::LOCALHOST.into(),
+                    IpAddr::from(Ipv6Addr::LOCALHOST),
+                ]
+                .contains(own),
+                (ListenHost::Ip(own, zone), TargetHost::Ip(ip, its)) => (own, zone) == (ip, its),
+                (ListenHost::Name(own), TargetHost::Name(name)) => own == name,
+                _ => false,
+            };
+            port == dialled && same_host
+        }
+        (ListenAt::Unix(own), TargetAt::Unix(name)) => own == name,
+        _ => false,
     }
 }
 

@@ -33,6 +33,13 @@ pub enum PlanError {
         /// Its ports.
         targets: usize,
     },
+    /// A route whose target is where it listens.
+    DialsItself {
+        /// The word to listen on.
+        listen: String,
+        /// The word to dial.
+        target: String,
+    },
     /// A word with `NAME=` in `tcpfwd`.
     NameWithoutNodes(String),
     /// LINK with `NAME=`.
@@ -154,6 +161,12 @@ impl fmt::Display for PlanError {
                 write!(
                     f,
                     "unable to route {listen} to {target}: {points} to listen on, {targets} to dial"
+                )
+            }
+            Self::DialsItself { listen, target } => {
+                write!(
+                    f,
+                    "unable to route {listen} to {target}: it would dial itself"
                 )
             }
             Self::NameWithoutNodes(word) => {
