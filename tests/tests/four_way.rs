@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
 use relay_tests::kernel;
-use relay_tests::nat_lab::{Firewall, Host, Laboratory};
+use relay_tests::nat_lab::{Answer, Firewall, Host, Laboratory, Pace};
 use relay_tests::patience::{let_pass, some_within};
 use relay_tests::{End, Node, PATIENCE, Running, Service};
 
@@ -26,6 +26,7 @@ relay_tests::network_tests! {
     a_long_path_makes_no_difference,
     ipv6_is_passed_too,
     firewalls_that_answer_each_dial_by_icmp_are_passed,
+    icmp_of_any_kind_is_told_from_a_reset_and_passed,
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
     a_side_that_is_alone_dials_seldom,
@@ -96,6 +97,40 @@ fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
             expect_heard(a, "world\n");
             expect_heard(b, "hello\n");
         }
+    });
+}
+
+/// Most of what it says the kernel tells as it tells a reset, or as if this host had refused.
+fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
+    let always = |code| {
+        let firewall = Firewall {
+            pace: Pace::Unlimited,
+            ..Firewall::that_answers(Answer::Unreachable(code))
+        };
+        (firewall, firewall)
+    };
+    let passed = |lab: &Laboratory, [a, b]: [&str; 2]| {
+        let first = talker(&lab.a, &format!("4way:{b}:5555"), "hello\n");
+        first.stderr.wait_for("a firewall answers by icmp");
+        let second = talker(&lab.b, &format!("4way:{a}:5555"), "world\n");
+        for (talker, text) in [(first, "world\n"), (second, "hello\n")] {
+            let outcome = talker.finish_within(PUNCHED);
+            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+            assert_same(&outcome.stdout, text.as_bytes());
+            assert!(!outcome.stderr.contains("resets"), "{}", outcome.stderr);
+        }
+    };
+    let both = ["port-unreachable", "net-unreachable", "admin-prohibited"].map(always);
+    let delay = Duration::from_millis(20);
+    for_each(&both, delay, |lab| {
+        passed(lab, ["hostA", "hostB"]);
+        passed(lab, ["hostA6", "hostB6"]);
+    });
+    for_each(&[always("prot-unreachable")], delay, |lab| {
+        passed(lab, ["hostA", "hostB"]);
+    });
+    for_each(&[always("policy-fail")], delay, |lab| {
+        passed(lab, ["hostA6", "hostB6"]);
     });
 }
 

@@ -1,5 +1,6 @@
 //! What only Linux has. A port replaces these rooms.
 
+pub mod errors;
 pub mod instant;
 pub mod privileges;
 pub mod sandbox;

@@ -22,6 +22,7 @@ use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use socket2::SockRef;
 
 use crate::keyed::{Channel, Keys, Proof, Wire};
+use crate::linux::errors::{self, Origin};
 use crate::linux::splice::Pipe;
 use crate::token::{Key, Slot, Source, token};
 
@@ -476,10 +477,13 @@ impl End {
 
     /// Takes off what ICMP said of a connection that goes on, and that epoll tells as an error for as long as it is there.
     pub fn forgive(&mut self) {
-        let mut rest = [0; 1];
-        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        while recv(self.read.as_raw_fd(), &mut rest, flags).is_ok() {}
+        while errors::next_origin(&self.read).is_some() {}
         self.failed = false;
+    }
+
+    /// Whether ICMP said of a connection that could not be made what [`End::failure`] tells, and no segment of TCP did.
+    pub fn was_refused_by_icmp(&self) -> bool {
+        std::iter::from_fn(|| errors::next_origin(&self.read)).any(|origin| origin == Origin::Icmp)
     }
 
     /// Why it has failed, as far as the kernel still knows.

@@ -25,6 +25,7 @@ use super::options::{Purpose, prepare};
 use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::link::ticks::{Answer, Ticks};
+use crate::linux::errors;
 use crate::linux::instant::{SPIN_MAX, Seat, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
 use crate::report::Report;
@@ -187,6 +188,7 @@ impl FourWay {
             None,
         )?;
         prepare(&socket, self.purpose)?;
+        errors::keep(&socket, self.peer.ip(), true)?;
         socket.set_reuse_address(true)?;
         socket.bind(&self.local.into())?;
         if seat.is_some() {
@@ -221,7 +223,15 @@ impl FourWay {
                 if self.proven_at.take().is_some() {
                     self.ticks.broke();
                 }
-                return Some(Outcome::of(end.failure()));
+                let error = end.failure();
+                if end.was_refused_by_icmp() {
+                    return Some(Outcome::Again(Answer::Unreachable, error));
+                }
+                return Some(match Outcome::of(error) {
+                    // What ends a try that is under way came from outside, and a kernel that keeps no errors did not say so.
+                    Outcome::Failed(error) => Outcome::Again(Answer::Unreachable, error),
+                    outcome => outcome,
+                });
             }
             State::Opening | State::Open => end.forgive(),
         }
@@ -231,9 +241,12 @@ impl FourWay {
         if end.local_address() == Some(self.peer) {
             return Some(Outcome::Itself);
         }
-        let proven_at = *self
-            .proven_at
-            .get_or_insert(now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5));
+        let proven_at = *self.proven_at.get_or_insert_with(|| {
+            // From here on it is a connection as any other.
+            let _ = errors::keep(end.as_fd(), self.peer.ip(), false);
+            let _ = end.failure();
+            now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5)
+        });
         (now >= proven_at).then_some(Outcome::Connected)
     }
 

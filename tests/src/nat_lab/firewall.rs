@@ -19,7 +19,8 @@ pub enum Answer {
     /// A reset, as a host does where nobody listens.
     Reset,
     /// The ICMP message "destination unreachable" with this code: `host-unreachable`, `net-unreachable`,
-    /// `port-unreachable` or `admin-prohibited`, and with IPv6 what is nearest to it.
+    /// `port-unreachable` or `admin-prohibited`, and with IPv6 what is nearest to it; or, with one version alone,
+    /// `prot-unreachable` (IPv4) or `policy-fail` (IPv6).
     Unreachable(&'static str),
 }
 
@@ -77,6 +78,12 @@ impl Firewall {
             Answer::Reset => "reject with tcp reset".to_owned(),
             // The names are those of both IP versions together.
             Answer::Unreachable("net-unreachable") => "reject with icmpx type no-route".to_owned(),
+            Answer::Unreachable(code @ "prot-unreachable") => {
+                format!("meta nfproto ipv4 reject with icmp type {code}")
+            }
+            Answer::Unreachable(code @ "policy-fail") => {
+                format!("meta nfproto ipv6 reject with icmpv6 type {code}")
+            }
             Answer::Unreachable(code) => format!("reject with icmpx type {code}"),
         };
         let random = match self.ports {
