@@ -27,6 +27,7 @@ relay_tests::network_tests! {
     ipv6_is_passed_too,
     firewalls_that_answer_each_dial_by_icmp_are_passed,
     icmp_of_any_kind_is_told_from_a_reset_and_passed,
+    an_address_of_this_very_host_is_told,
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
     a_side_that_is_alone_dials_seldom,
@@ -131,6 +132,25 @@ fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
     });
     for_each(&[always("policy-fail")], delay, |lab| {
         passed(lab, ["hostA6", "hostB6"]);
+    });
+}
+
+fn an_address_of_this_very_host_is_told() {
+    for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
+        for host in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "192.168.1.2"] {
+            let talker = talker(&lab.a, &format!("4way:{host}:5555"), "hello\n");
+            let outcome = talker.finish_within(PATIENCE);
+            assert_eq!(
+                (outcome.code, &outcome.stdout[..]),
+                (111, &b""[..]),
+                "{host}"
+            );
+            assert!(
+                outcome.stderr.contains("the peer is this very host"),
+                "{}",
+                outcome.stderr
+            );
+        }
     });
 }
 

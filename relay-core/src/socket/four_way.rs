@@ -238,7 +238,9 @@ impl FourWay {
         if info.state == State::Opening {
             return None;
         }
-        if end.local_address() == Some(self.peer) {
+        // Not what was dialled: 0.0.0.0 is this host, too.
+        let local = end.local_address();
+        if local.is_some() && local == end.peer_address() {
             return Some(Outcome::Itself);
         }
         let proven_at = *self.proven_at.get_or_insert_with(|| {
