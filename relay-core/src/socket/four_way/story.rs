@@ -55,10 +55,22 @@ impl Story {
         if self.since.take().is_none() {
             self.tries += 1;
         }
+        let error = report::reason(error);
         if self.last != Some(answer) {
             let (meaning, then) = explain(answer);
-            let error = report::reason(error);
             self.tell(answer, format_args!("{error}: {meaning}; {then}"));
+        }
+        if let Some(report) = &self.report {
+            let what = match answer {
+                Answer::Reset => "reset",
+                Answer::Unreachable => "answered by icmp",
+                Answer::Nothing => "not answered",
+                Answer::Busy => "not sent",
+            };
+            report.debug(format_args!(
+                "try {} of {} from port {} was {what}: {error}",
+                self.tries, self.peer, self.local_port
+            ));
         }
         self.warn(now);
     }
