@@ -139,6 +139,43 @@ fn ports_in_use_are_asked_for_at_each_tick_however_long_it_takes() {
     }
 }
 
+#[test]
+fn a_clock_that_is_set_back_silences_nobody() {
+    let start = Duration::from_secs(1_800_000_000);
+    let back = start - Duration::from_secs(3600);
+    for after_loss in [false, true] {
+        let mut ticks = Ticks::new((5555, 6666), after_loss, 1, start);
+        ticks.fired(start);
+        ticks.answered(Answer::Reset, start + Duration::from_millis(40));
+        ticks.look(back);
+        assert_eq!(ticks.due(), back);
+    }
+
+    // While a try is under way it stays, and is made anew in time.
+    let mut ticks = Ticks::new((5555, 6666), false, 1, start);
+    ticks.fired(start);
+    ticks.look(back);
+    assert!(ticks.due() > back && ticks.due() < back + Duration::from_secs(61));
+    // Nobody knows how long it lasted: it is not taken for one that was answered at once.
+    ticks.answered(Answer::Reset, back + Duration::from_micros(10));
+    assert!(!ticks.is_exact());
+    assert!(ticks.due() < back + 2 * TICK);
+    assert_rounds_from(&mut ticks, back);
+}
+
+/// After the eager time at the latest, tries are made in rounds.
+fn assert_rounds_from(ticks: &mut Ticks, start: Duration) {
+    let (mut now, mut pauses) = (start, 0);
+    while now < start + 10 * ROUND {
+        let due = ticks.due().max(now);
+        pauses += u32::from(due > now + FORGOTTEN);
+        ticks.fired(due);
+        now = due + Duration::from_millis(40);
+        ticks.answered(Answer::Reset, now);
+    }
+    assert!(pauses >= 7, "{pauses} pauses");
+}
+
 proptest! {
     #[test]
     fn tries_come_in_bounded_numbers_and_after_a_while_in_rounds(

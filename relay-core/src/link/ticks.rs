@@ -18,7 +18,7 @@
 //!   remembers a connection that was reset ([`FORGOTTEN`]): as long as it does, it lets no SYN of the peer in, and each answer to
 //!   one of our own makes it remember anew.
 //!
-//! The time is that of the wall clock, since 1970. [`Ticks::due`] says when to dial; each dial is told by [`Ticks::fired`], and its
+//! The time is that of the wall clock, since 1970, which may be set: [`Ticks::look`]. [`Ticks::due`] says when to dial; each dial is told by [`Ticks::fired`], and its
 //! answer by [`Ticks::answered`].
 
 use std::time::Duration;
@@ -83,6 +83,23 @@ impl Ticks {
         }
     }
 
+    /// What the clock says now. Where it was set back, what it said before must not be waited for.
+    pub fn look(&mut self, now: Duration) {
+        match self.stage {
+            Stage::Waiting(due) if due > now + AHEAD_MAX => {
+                self.eager_until = now + EAGER;
+                self.tries = 0;
+                self.stage = Stage::Waiting(now);
+            }
+            // How long it lasts already is not known: long.
+            Stage::Trying(since) if since > now => {
+                self.eager_until = self.eager_until.min(now + FORGOTTEN + EAGER);
+                self.stage = Stage::Trying(now.saturating_sub(TICK));
+            }
+            Stage::Waiting(_) | Stage::Trying(_) => {}
+        }
+    }
+
     /// When to dial: a try that has no answer by then is given up for it.
     pub fn due(&self) -> Duration {
         match self.stage {
@@ -111,6 +128,7 @@ impl Ticks {
 
     /// It was answered.
     pub fn answered(&mut self, answer: Answer, now: Duration) {
+        self.look(now);
         let Stage::Trying(since) = self.stage else {
             return;
         };
@@ -216,6 +234,8 @@ const UNREACHABLE_PAUSE_MIN: Duration = Duration::from_millis(4);
 const TRY_MAX: Duration = Duration::from_secs(60);
 /// A tick that is nearer than this is too near to be met.
 const AHEAD_MIN: Duration = Duration::from_millis(5);
+/// Nothing is due later than so: the next round, after a loss is forgotten.
+const AHEAD_MAX: Duration = ROUND.saturating_add(FORGOTTEN);
 /// How far a tick is moved at most, at first.
 const JITTER_MIN: Duration = Duration::from_millis(1);
 /// And in the end.

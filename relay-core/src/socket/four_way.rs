@@ -139,8 +139,9 @@ impl FourWay {
             return Step::Pending;
         }
         loop {
-            let due = self.ticks.due();
             let wall = self.wall();
+            self.ticks.look(wall);
+            let due = self.ticks.due();
             if due > wall + SPIN_MAX {
                 self.story.go_on(now);
                 self.wake_at = self
