@@ -12,7 +12,7 @@ use crate::patience::PATIENCE;
 /// The only name server that the programs of this network know.
 pub struct NameServer {
     socket: UdpSocket,
-    _configuration: Configuration,
+    _configuration: Option<Configuration>,
 }
 
 /// Which name servers the programs of this network ask, and how.
@@ -38,15 +38,22 @@ pub struct Question {
 impl NameServer {
     /// Listens on the loopback interface of this network, and replaces resolv.conf(5).
     pub fn start() -> NameServer {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("the network is the test's");
+        let text = "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n";
+        NameServer {
+            _configuration: Some(Configuration::new(text)),
+            ..NameServer::on(Ipv4Addr::LOCALHOST)
+        }
+    }
+
+    /// Listens on an address of this network, which nobody is told of.
+    pub fn on(address: Ipv4Addr) -> NameServer {
+        let socket = UdpSocket::bind((address, 53)).expect("the network is the test's");
         socket
             .set_read_timeout(Some(PATIENCE))
             .expect("a timeout can be set");
         NameServer {
             socket,
-            _configuration: Configuration::new(
-                "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n",
-            ),
+            _configuration: None,
         }
     }
 

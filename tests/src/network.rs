@@ -102,7 +102,7 @@ pub fn add_address(address: IpAddr) {
 }
 
 /// Makes `place` an empty directory, in this network's mounts only.
-pub(crate) fn mount_nothing_on(place: &str) {
+pub fn mount_nothing_on(place: &str) {
     run_tool(&format!("mount -t tmpfs none {place}"));
 }
 

@@ -6,20 +6,22 @@
 )]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use relay_tests::data::assert_same;
-use relay_tests::name_server;
-use relay_tests::network::Hosts;
+use relay_tests::name_server::{self, NameServer};
+use relay_tests::network::{Hosts, mount_nothing_on};
 use relay_tests::requirement;
 use relay_tests::scratch::Scratch;
 use relay_tests::{KeyFile, Launch, Server, Service, network_tests, node};
 
 network_tests! {
     every_thread_has_given_everything_up,
-    a_name_server_with_a_zone_is_asked_in_the_sandbox
+    a_name_server_with_a_zone_is_asked_in_the_sandbox,
+    name_servers_may_become_known_after_the_start
 }
 
 // The name makes it start a thread that resolves it.
@@ -61,6 +63,27 @@ fn a_name_server_with_a_zone_is_asked_in_the_sandbox() {
     route.stderr.wait_for("failure in name resolution");
     route.signal(Signal::SIGTERM);
     assert_eq!(route.exit_code(), 0);
+}
+
+// As with a relay that is started at boot before the service which makes resolv.conf.
+fn name_servers_may_become_known_after_the_start() {
+    let scratch = Scratch::new();
+    mount_nothing_on("/etc");
+    let known = scratch.file("run/resolve/stub-resolv.conf");
+    symlink(&known, "/etc/resolv.conf").expect("an /etc of our own");
+    // Not the address that is asked where none is known.
+    let names = NameServer::on(Ipv4Addr::new(127, 0, 0, 2));
+    let server = Server::on("127.0.0.1:80");
+    let _service = Service::greeting_on(server, "hello");
+    let route = node!("tcpfwd -v 127.0.0.1:0 late.example:80");
+    fs::create_dir_all(known.parent().expect("it has one")).expect("a directory of our own");
+    fs::write(&known, "nameserver 127.0.0.2\n").expect("a directory of our own");
+    let client = route.dial();
+    for _ in 0..2 {
+        let question = names.hear();
+        names.answer(&question, Ipv4Addr::LOCALHOST);
+    }
+    assert_same(&client.receive_to_eof(), b"hello");
 }
 
 #[test]
@@ -174,6 +197,30 @@ fn a_key_file_that_was_replaced_is_read_again_in_the_sandbox() {
         let told = node.stderr.wait_for("unable to use the key file");
         assert!(told.ends_with("is not base64"), "{told}");
     }
+}
+
+#[test]
+fn a_key_file_is_read_again_where_a_link_on_the_way_leads_elsewhere_by_now() {
+    let scratch = Scratch::new();
+    for directory in ["conf", "gen.1", "gen.2"] {
+        fs::create_dir(scratch.file(directory)).expect("a directory of our own");
+    }
+    fs::copy(KeyFile::of(&[1]).path(), scratch.file("gen.1/key")).expect("our own files");
+    fs::write(scratch.file("gen.2/key"), "another file").expect("a directory of our own");
+    let private = Permissions::from_mode(0o600);
+    fs::set_permissions(scratch.file("gen.2/key"), private).expect("a file of our own");
+    symlink("gen.1", scratch.file("gen")).expect("a directory of our own");
+    symlink("../gen/key", scratch.file("conf/key")).expect("a directory of our own");
+    let key = scratch.file("conf/key");
+    let node = node!(
+        "listen-listen --key-file {} 127.0.0.1:0 127.0.0.1:0",
+        key.display()
+    );
+    symlink("gen.2", scratch.file("gen.next")).expect("a directory of our own");
+    fs::rename(scratch.file("gen.next"), scratch.file("gen")).expect("a directory of our own");
+    node.signal(Signal::SIGHUP);
+    let told = node.stderr.wait_for("unable to use the key file");
+    assert!(told.ends_with("is not base64"), "{told}");
 }
 
 #[test]
