@@ -364,13 +364,17 @@ pub fn sanitise(text: &[u8]) -> String {
 }
 
 /// What a handler of signals says before it ends the process: it takes no lock and no memory, since whoever was interrupted may be
-/// about to. The text is cut to `LAST_WORDS_BYTES_MAX`.
+/// about to. The text is cut to `LAST_WORDS_BYTES_MAX`, and lost where nobody reads: that would block.
 pub fn last_words(program: &str, text: fmt::Arguments<'_>) {
     let mut line = [0; LAST_WORDS_BYTES_MAX];
     let mut rest = line.as_mut_slice();
     let _ = writeln!(rest, "{program}: {}: {text}", Severity::Fatal.name());
     let unused = rest.len();
-    let _ = nix::unistd::write(io::stderr(), &line[..LAST_WORDS_BYTES_MAX - unused]);
+    let stderr = io::stderr();
+    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut room, PollTimeout::ZERO) == Ok(1) {
+        let _ = nix::unistd::write(stderr.as_fd(), &line[..LAST_WORDS_BYTES_MAX - unused]);
+    }
 }
 
 /// Prints one line of `--print-address` on stdout.

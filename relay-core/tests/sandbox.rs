@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use relay_core::linux::sandbox::{self, Needs};
 
 /// What a process tries to do in a sandbox.
@@ -302,6 +304,33 @@ fn a_system_call_outside_ends_the_process_with_a_line_that_names_it() {
     }
 }
 
+#[test]
+fn a_system_call_outside_ends_the_process_though_nobody_reads_of_it() {
+    let (_reader, writer) = io::pipe().unwrap();
+    fill(&writer);
+    let mut tried = command("change the root").stderr(writer).spawn().unwrap();
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        match tried.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if Instant::now() > until => break None,
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let _ = tried.kill();
+    assert_eq!(status.and_then(|status| status.code()), Some(111));
+}
+
+/// Until the pipe takes no further byte.
+fn fill(pipe: &io::PipeWriter) {
+    let set = |flags| fcntl(pipe, FcntlArg::F_SETFL(flags)).unwrap();
+    set(OFlag::O_NONBLOCK);
+    for bytes in [&[0; 4096][..], &[0]] {
+        while nix::unistd::write(pipe, bytes).is_ok() {}
+    }
+    set(OFlag::empty());
+}
+
 // The C library blocks all signals while it makes a process: there the kernel ends this one, by SIGSYS and without a line.
 #[test]
 fn no_program_can_be_started() {
@@ -351,17 +380,21 @@ fn attempt(name: &str) -> Outcome {
     File::create(scratch.path().join("old")).unwrap();
     File::create(elsewhere.path().join("target")).unwrap();
     symlink(elsewhere.path().join("target"), scratch.path().join("link")).unwrap();
-    let Output { status, stderr, .. } = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "try_it", "--nocapture", "--test-threads=1"])
-        .env(TRY, name)
-        .env(SCRATCH, scratch.path())
-        .output()
-        .unwrap();
+    let Output { status, stderr, .. } =
+        command(name).env(SCRATCH, scratch.path()).output().unwrap();
     Outcome {
         code: status.code(),
         signal: status.signal(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     }
+}
+
+fn command(name: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", "try_it", "--nocapture", "--test-threads=1"])
+        .env(TRY, name);
+    command
 }
 
 /// Somebody who listens, for as long as this process runs.
@@ -393,6 +426,7 @@ fn scratch() -> PathBuf {
     Path::new(&env::var_os(SCRATCH).unwrap()).to_owned()
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const TRY: &str = "SANDBOX_TRY";
 const SCRATCH: &str = "SANDBOX_SCRATCH";
 const SIGSYS: i32 = libc::SIGSYS;
