@@ -259,7 +259,7 @@ pub struct InsideOptions {
 /// What can be switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
-    /// As if nothing was said.
+    /// With it.
     On,
     /// Without it.
     Off,

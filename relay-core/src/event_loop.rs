@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -10,6 +11,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::cli::Switch;
 use crate::crier::Crier;
 use crate::entries::Entries;
 use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN, DESCRIPTORS_SPARE, PIPES_MAX};
@@ -239,12 +241,24 @@ fn confine(tool: &impl Tool, context: &mut Context) -> Result<(), String> {
     if settings.user.is_some() || needs.secrets {
         keep_secrets()?;
     }
-    if settings.sandbox {
-        match sandbox::enter(&needs, report.program(), report.is_on_stderr()) {
-            Ok(made_of) => report.info(made_of),
-            Err(fault) => report.warning(fault),
+    let mut opened = Ok(());
+    let mut open = |enter| opened = resolver.open(needs.names.len(), &enter);
+    if settings.sandbox == Some(Switch::Off) {
+        open(Arc::new(|| {}));
+    } else {
+        let entered = sandbox::enter(&needs, report.program(), report.is_on_stderr(), open);
+        if let (Some(Switch::On), Some(fault)) = (settings.sandbox, entered.faults.first()) {
+            return Err(fault.clone());
         }
+        for fault in entered.faults {
+            report.warning(fault);
+        }
+        report.info(format_args!("sandbox: {}", entered.layers.join(", ")));
     }
+    opened.map_err(|error| {
+        let reason = report::reason(&error);
+        format!("unable to start a thread that resolves names: {reason}")
+    })?;
     for file in &needs.files {
         let unable = |error| {
             let (file, reason) = (file.display(), report::reason(&error));
@@ -257,7 +271,6 @@ fn confine(tool: &impl Tool, context: &mut Context) -> Result<(), String> {
         };
         File::open(file).map_err(unable)?;
     }
-    resolver.open();
     Ok(())
 }
 

@@ -399,8 +399,8 @@ pub struct Settings {
     pub splice: bool,
     /// Whom to become once everything is bound.
     pub user: Option<User>,
-    /// Whether to enter a sandbox then, as far as the kernel has one.
-    pub sandbox: bool,
+    /// Whether to enter a sandbox then, as far as the kernel has one. Where nothing was said, a fault keeps nobody from serving.
+    pub sandbox: Option<Switch>,
 }
 
 impl Settings {
@@ -425,7 +425,7 @@ impl Settings {
             ready_fd: common.ready_fd,
             splice: !common.no_splice,
             user: common.user.clone(),
-            sandbox: common.sandbox != Some(Switch::Off),
+            sandbox: common.sandbox,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,12 +92,22 @@ const TRIES: &[Try] = &[
         needs: with_names,
         act: || {
             let found =
-                thread::spawn(|| ("localhost", 80).to_socket_addrs().map(|mut it| it.next()));
-            match found.join().expect("it does not panic")? {
+                in_the_thread(|| ("localhost", 80).to_socket_addrs().map(|mut it| it.next()));
+            match found? {
                 Some(_) => Ok(()),
                 None => Err(io::Error::other("no address")),
             }
         },
+    },
+    Try {
+        name: "step outside in a thread that resolves names",
+        needs: with_names,
+        act: || in_the_thread(|| env::set_current_dir("/")),
+    },
+    Try {
+        name: "start a program in a thread that resolves names",
+        needs: with_names,
+        act: || in_the_thread(|| Command::new("/bin/true").status().map(drop)),
     },
     Try {
         name: "dial a needed port",
@@ -157,6 +167,11 @@ const TRIES: &[Try] = &[
     },
     Try {
         name: "change the root",
+        needs: Needs::default,
+        act: || nix::unistd::chroot("/").map_err(io::Error::from),
+    },
+    Try {
+        name: LAYER_FAILS,
         needs: Needs::default,
         act: || nix::unistd::chroot("/").map_err(io::Error::from),
     },
@@ -331,6 +346,32 @@ fn fill(pipe: &io::PipeWriter) {
     set(OFlag::empty());
 }
 
+#[test]
+fn a_system_call_outside_fails_in_a_thread_that_resolves_names_and_the_process_goes_on() {
+    for name in [
+        "step outside in a thread that resolves names",
+        "start a program in a thread that resolves names",
+    ] {
+        let said = attempt(name);
+        let expected = "failed: Operation not permitted (os error 1)";
+        assert_eq!(said.said(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_layer_that_fails_is_told_and_keeps_the_others() {
+    let outcome = attempt(LAYER_FAILS);
+    for expected in [
+        "unable to confine files: ",
+        "unable to confine ports: ",
+        r#"layers: ["system calls by seccomp"]"#,
+        "(chroot) is outside the sandbox",
+    ] {
+        let stderr = &outcome.stderr;
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+    }
+}
+
 // The C library blocks all signals while it makes a process: there the kernel ends this one, by SIGSYS and without a line.
 #[test]
 fn no_program_can_be_started() {
@@ -346,12 +387,20 @@ fn try_it() {
     };
     let tried = TRIES.iter().find(|tried| tried.name == name).unwrap();
     listener();
-    match sandbox::enter(&(tried.needs)(), "try", true) {
-        Ok(made_of)
-            if made_of
-                .contains("files by landlock, ports by landlock, system calls by seccomp") => {}
-        Ok(made_of) => eprintln!("{SAID}partial: {made_of}"),
-        Err(fault) => panic!("{fault}"),
+    if name == LAYER_FAILS {
+        for _ in 0..LANDLOCK_DOMAINS_MAX {
+            sandbox::ports::confine(&Needs::default()).unwrap();
+        }
+    }
+    let entered = sandbox::enter(&(tried.needs)(), "try", true, start_thread);
+    if entered.layers
+        != [
+            "files by landlock",
+            "ports by landlock",
+            "system calls by seccomp",
+        ]
+    {
+        eprintln!("{SAID}partial: {entered:?}");
     }
     match (tried.act)() {
         Ok(()) => eprintln!("{SAID}done"),
@@ -404,9 +453,32 @@ fn listener() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// Starts a thread that does what it is sent.
+fn start_thread(enter: Arc<dyn Fn() + Send + Sync>) {
+    let (order, orders) = mpsc::channel::<Order>();
+    thread::spawn(move || {
+        enter();
+        for order in orders {
+            order();
+        }
+    });
+    THREAD.set(order).expect("there is one");
+}
+
+/// Lets that thread do it.
+fn in_the_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, answers) = mpsc::channel();
+    let order = Box::new(move || drop(answer.send(act())));
+    THREAD.get().unwrap().send(order).unwrap();
+    answers.recv().unwrap()
+}
+
+type Order = Box<dyn FnOnce() + Send>;
+static THREAD: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+
 fn with_names() -> Needs {
     Needs {
-        names: true,
+        names: BTreeSet::from(["localhost".to_owned()]),
         ..Needs::default()
     }
 }
@@ -427,6 +499,9 @@ fn scratch() -> PathBuf {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// landlock(7): as many can be stacked.
+const LANDLOCK_DOMAINS_MAX: usize = 16;
+const LAYER_FAILS: &str = "enter where a layer fails";
 const TRY: &str = "SANDBOX_TRY";
 const SCRATCH: &str = "SANDBOX_SCRATCH";
 const SIGSYS: i32 = libc::SIGSYS;

@@ -7,7 +7,7 @@
 
 use std::fs::{self, Permissions};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -16,7 +16,7 @@ use relay_tests::name_server::{self, NameServer};
 use relay_tests::network::{Hosts, mount_nothing_on};
 use relay_tests::requirement;
 use relay_tests::scratch::Scratch;
-use relay_tests::{KeyFile, Launch, Server, Service, network_tests, node};
+use relay_tests::{KeyFile, Launch, Node, Server, Service, needs, network_tests, node};
 
 network_tests! {
     every_thread_has_given_everything_up,
@@ -114,7 +114,6 @@ fn a_process_that_changed_its_user_leaves_no_core_and_cannot_be_looked_into() {
     let words: Vec<_> = core.expect("it is there").split_whitespace().collect();
     assert_eq!(words[4..6], ["0", "0"]);
     // What is not dumpable belongs to root (proc(5)), whoever runs it.
-    use std::os::unix::fs::MetadataExt as _;
     let environ = fs::metadata(format!("/proc/{}/environ", route.pid())).expect("it runs");
     assert_eq!(environ.uid(), 0);
 }
@@ -237,6 +236,42 @@ fn the_sandbox_is_on_unless_it_is_off() {
         ] {
             assert_eq!(field(&status(node.pid()), "Seccomp"), filters, "{option}");
         }
+    }
+}
+
+#[test]
+fn a_layer_that_fails_is_warned_of_and_ends_the_process_where_the_sandbox_was_asked_for() {
+    needs!("strace");
+    for (option, code, severity) in [("", 0, "warning"), ("--sandbox=on", 111, "fatal")] {
+        let line = format!(
+            "strace -o /dev/null -e inject=landlock_restrict_self:error=E2BIG \
+             tcpfwd {option} --expire 50ms 127.0.0.1:0 127.0.0.1:9"
+        );
+        let outcome = Launch::new(&line).run();
+        assert_eq!(outcome.code, code, "{option}: {}", outcome.stderr);
+        let expected = format!("{severity}: unable to confine files: ");
+        assert!(
+            outcome.stderr.contains(&expected),
+            "{option}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+// What is not dumpable belongs to root (proc(5)), also to its group.
+#[test]
+fn a_keyed_node_cannot_be_looked_into() {
+    let key = KeyFile::of(&[1]);
+    let (group, as_group) = match nix::unistd::geteuid().is_root() {
+        true => (65534, "setpriv --regid=65534 --clear-groups "),
+        false => (nix::unistd::getegid().as_raw(), ""),
+    };
+    for (option, expected) in [(format!("--key-file {key}"), 0), (String::new(), group)] {
+        let line =
+            format!("{as_group}listen-listen --print-address {option} 127.0.0.1:0 127.0.0.1:0");
+        let node = Node::announced(Launch::new(&line)).expect("it serves");
+        let environ = fs::metadata(format!("/proc/{}/environ", node.pid())).expect("it runs");
+        assert_eq!(environ.gid(), expected, "{line}");
     }
 }
 

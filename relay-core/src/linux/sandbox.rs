@@ -5,7 +5,8 @@
 //! open no file of interest, start no program and trace nobody. What it could do, it still can: use the sockets it has, and dial the
 //! ports that it dials.
 //!
-//! All of it belongs to a thread and to the threads that it starts. There is only one when the sandbox is entered.
+//! All of it belongs to a thread and to the threads that it starts. There is only one when the sandbox is entered; those that resolve
+//! names are started on the way.
 
 pub mod calls;
 pub mod files;
@@ -13,6 +14,7 @@ pub mod ports;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
 use crate::keyed::Keys;
@@ -20,8 +22,8 @@ use crate::keyed::Keys;
 /// What a process opens while it runs, and what it has to hide. What it has open already stays open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Names are resolved: the C library reads its configuration anew, and loads modules.
-    pub names: bool,
+    /// Names that are resolved: for that the C library reads its configuration anew, and loads modules.
+    pub names: BTreeSet<String>,
     /// Unix sockets of other processes are dialled.
     pub unix_sockets: bool,
     /// And some of them in the abstract namespace.
@@ -54,11 +56,14 @@ impl Needs {
         targets: impl IntoIterator<Item = &'t TargetAt>,
         via: &[Proxy],
     ) -> Self {
-        let is_name = |host: &TargetHost| matches!(host, TargetHost::Name(_));
+        let name = |host: &TargetHost| match host {
+            TargetHost::Name(name) => Some(name.clone()),
+            _ => None,
+        };
         for target in targets {
             match target {
                 TargetAt::Tcp { host, port } => {
-                    self.names |= is_name(host);
+                    self.names.extend(name(host));
                     self.dialled.extend(via.is_empty().then_some(*port));
                 }
                 TargetAt::FourWay {
@@ -66,7 +71,7 @@ impl Needs {
                     host,
                     port,
                 } => {
-                    self.names |= is_name(host);
+                    self.names.extend(name(host));
                     self.dialled.insert(*port);
                     self.left_from.insert(*local_port);
                 }
@@ -79,7 +84,8 @@ impl Needs {
         }
         // The further ones are dialled by the one before.
         self.dialled.extend(via.first().map(|proxy| proxy.port));
-        self.names |= via.iter().any(|proxy| is_name(&proxy.host));
+        self.names
+            .extend(via.iter().filter_map(|proxy| name(&proxy.host)));
         self.secrets |= via.iter().any(|proxy| proxy.password.is_some());
         self
     }
@@ -93,17 +99,40 @@ impl Needs {
 
     /// Whether Unix sockets are made: also for syslog, and by modules of the name service.
     fn unix(&self) -> bool {
-        self.unix_sockets || !self.sockets.is_empty() || self.syslog || self.names
+        self.unix_sockets || !self.sockets.is_empty() || self.syslog || !self.names.is_empty()
     }
 }
 
-/// Enters the sandbox, as far as the kernel has one; says what it is made of.
-///
-/// # Errors
-/// What could not be done, though the kernel knows how.
-pub fn enter(needs: &Needs, program: &'static str, speaks: bool) -> Result<String, String> {
-    let files = files::confine(needs)?;
-    let ports = ports::confine(needs)?;
-    let calls = calls::confine(needs, program, speaks)?;
-    Ok(format!("sandbox: {files}, {ports}, {calls}"))
+/// What came of entering the sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entered {
+    /// Its layers, as far as the kernel has them.
+    pub layers: Vec<&'static str>,
+    /// Which layers could not be had, though the kernel knows how.
+    pub faults: Vec<String>,
+}
+
+/// Enters the sandbox, each of its layers, whatever becomes of the others. `start_threads` is called on the way with what each of
+/// the threads has to call first that run code of others.
+pub fn enter(
+    needs: &Needs,
+    program: &'static str,
+    speaks: bool,
+    start_threads: impl FnOnce(Arc<dyn Fn() + Send + Sync>),
+) -> Entered {
+    let mut entered = Entered::default();
+    entered.note(files::confine(needs));
+    entered.note(ports::confine(needs));
+    start_threads(Arc::new(calls::for_threads(needs)));
+    entered.note(calls::confine(needs, program, speaks));
+    entered
+}
+
+impl Entered {
+    fn note(&mut self, layer: Result<&'static str, String>) {
+        match layer {
+            Ok(layer) => self.layers.push(layer),
+            Err(fault) => self.faults.push(fault),
+        }
+    }
 }

@@ -44,10 +44,6 @@ pub struct Resolver {
     answers: Receiver<(String, Answer)>,
     answer: Sender<(String, Answer)>,
     waker: Arc<Waker>,
-    threads: usize,
-    /// Whether threads may be started: they inherit what their maker is confined to.
-    is_open: bool,
-    in_flight: usize,
     asked: u64,
 }
 
@@ -70,9 +66,6 @@ impl Resolver {
             answers,
             answer,
             waker: Arc::new(waker),
-            threads: 0,
-            is_open: false,
-            in_flight: 0,
             asked: 0,
         }
     }
@@ -97,10 +90,7 @@ impl Resolver {
         }
         self.names
             .insert(name.to_owned(), Name::InFlight(vec![asker]));
-        self.in_flight += 1;
-        self.start_threads();
-        let is_stuck = self.is_open && self.threads == 0;
-        if is_stuck || self.questions.send(name.to_owned()).is_err() {
+        if self.questions.send(name.to_owned()).is_err() {
             return Some(
                 self.settle(name, Err("no thread to resolve names".into()), now)
                     .1,
@@ -120,7 +110,6 @@ impl Resolver {
     }
 
     fn settle(&mut self, name: &str, answer: Answer, now: Instant) -> (Vec<Asker>, Answer) {
-        self.in_flight -= 1;
         let before = self.names.insert(
             name.to_owned(),
             Name::Known {
@@ -134,23 +123,22 @@ impl Resolver {
         }
     }
 
-    /// Lets threads be started, for the questions that came already and for those to come.
-    pub fn open(&mut self) {
-        self.is_open = true;
-        self.start_threads();
-    }
-
-    fn start_threads(&mut self) {
-        while self.is_open
-            && self.in_flight > self.threads
-            && self.threads < RESOLVERS_MAX
-            && self.start_thread().is_ok()
-        {
-            self.threads += 1;
+    /// Starts the threads, for the questions that came already and for those to come, of so many names; each calls `enter` first.
+    ///
+    /// # Errors
+    /// What the system says if there is no thread at all.
+    pub fn open(&self, names: usize, enter: &Arc<dyn Fn() + Send + Sync>) -> io::Result<()> {
+        for n in 0..names.min(RESOLVERS_MAX) {
+            match self.start_thread(enter.clone()) {
+                Err(error) if n == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => {}
+            }
         }
+        Ok(())
     }
 
-    fn start_thread(&self) -> io::Result<()> {
+    fn start_thread(&self, enter: Arc<dyn Fn() + Send + Sync>) -> io::Result<()> {
         let (queue, answer, waker, family) = (
             self.queue.clone(),
             self.answer.clone(),
@@ -158,6 +146,7 @@ impl Resolver {
             self.family,
         );
         let work = move || {
+            enter();
             // Ends when the loop does: then nobody asks, or nobody listens.
             while let Some(name) = queue.lock().ok().and_then(|queue| queue.recv().ok()) {
                 let addresses = resolve(&name, family);

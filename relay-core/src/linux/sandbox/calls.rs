@@ -2,7 +2,7 @@
 //!
 //! The list is in groups, each with its reason; a call that is new to the relay, or to the C library below it, goes where its reason
 //! is. A call outside the list ends the process with a line that names it; without one where the C library has blocked all signals, as
-//! it does while it makes a process.
+//! it does while it makes a process. In a thread that resolves names it only fails.
 #![allow(
     unsafe_code,
     reason = "a handler of signals is set, and reads what the kernel tells it"
@@ -27,7 +27,7 @@ pub fn confine(needs: &Needs, program: &'static str, speaks: bool) -> Result<&'s
         return Ok("all system calls: no filter is known for this processor");
     };
     let unable = |error: &dyn std::fmt::Display| format!("unable to confine system calls: {error}");
-    let programs = programs(needs, arch).map_err(|error| unable(&error))?;
+    let filters = filters(needs, SeccompAction::Trap, arch).map_err(|error| unable(&error))?;
     let _ = SPEAKER.set(speaks.then_some(program));
     let handler = SigAction::new(
         SigHandler::SigAction(outside),
@@ -36,31 +36,44 @@ pub fn confine(needs: &Needs, program: &'static str, speaks: bool) -> Result<&'s
     );
     // SAFETY: the handler calls only what signal-safety(7) lists, and never returns.
     unsafe { sigaction(Signal::SIGSYS, &handler) }.map_err(|error| unable(&error))?;
-    for program in &programs {
-        match apply_filter(program) {
-            Ok(()) => {}
-            Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)
-                ) =>
-            {
-                return Ok("all system calls: the kernel has no seccomp filters");
-            }
-            Err(error) => return Err(unable(&error)),
+    match apply(&filters) {
+        Ok(()) => Ok("system calls by seccomp"),
+        Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)
+            ) =>
+        {
+            Ok("all system calls: the kernel has no seccomp filters")
         }
+        Err(error) => Err(unable(&error)),
     }
-    Ok("system calls by seccomp")
+}
+
+/// What a thread does that runs code of others, as the modules of the name service are: there a call outside the list fails, and the
+/// process goes on. Such a thread is made before this one is confined, since of two filters the stricter one counts.
+pub fn for_threads(needs: &Needs) -> impl Fn() + Send + Sync + 'static {
+    let fails = SeccompAction::Errno(libc::EPERM as u32);
+    let filters = TargetArch::try_from(std::env::consts::ARCH)
+        .and_then(|arch| filters(needs, fails, arch))
+        .ok();
+    move || {
+        // Where this fails, so does what confines the loop, which tells.
+        let _ = filters.as_ref().map(apply);
+    }
+}
+
+fn apply(filters: &[BpfProgram; 2]) -> seccompiler::Result<()> {
+    filters.iter().try_for_each(|filter| apply_filter(filter))
 }
 
 /// Two filters, of whose answers the kernel takes the stricter one.
-fn programs(needs: &Needs, arch: TargetArch) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    let allowed = SeccompFilter::new(
-        allowed(needs)?,
-        SeccompAction::Trap,
-        SeccompAction::Allow,
-        arch,
-    )?;
+fn filters(
+    needs: &Needs,
+    otherwise: SeccompAction,
+    arch: TargetArch,
+) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+    let allowed = SeccompFilter::new(allowed(needs)?, otherwise, SeccompAction::Allow, arch)?;
     // What clone3 is asked for is in memory, where no filter sees it. Without it the C libraries fall back to clone.
     let absent = SeccompFilter::new(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
@@ -141,13 +154,13 @@ fn sockets(needs: &Needs) -> Result<Vec<SeccompRule>, seccompiler::BackendError>
         for protocol in [0, libc::IPPROTO_TCP] {
             sockets.push(socket(family, libc::SOCK_STREAM, protocol)?);
         }
-        if needs.names {
+        if !needs.names.is_empty() {
             for protocol in [0, libc::IPPROTO_UDP] {
                 sockets.push(socket(family, libc::SOCK_DGRAM, protocol)?);
             }
         }
     }
-    if needs.names {
+    if !needs.names.is_empty() {
         // By which getaddrinfo(3) asks for the addresses of this host.
         sockets.push(socket(
             libc::AF_NETLINK,

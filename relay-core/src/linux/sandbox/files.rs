@@ -47,7 +47,7 @@ fn restrict(needs: &Needs) -> Result<RestrictionStatus, landlock::RulesetError> 
         let access = AccessFs::RemoveFile | AccessFs::MakeSock;
         rules = allow(rules, directory_of(socket), access)?;
     }
-    if needs.names {
+    if !needs.names.is_empty() {
         for place in NAME_SERVICE {
             rules = allow(rules, place, AccessFs::ReadFile.into())?;
         }

@@ -28,7 +28,7 @@ pub fn confine(needs: &Needs) -> Result<&'static str, String> {
 /// The ports to dial, unless they are too many.
 fn dialled(needs: &Needs) -> Option<BTreeSet<u16>> {
     let mut ports = needs.dialled.clone();
-    if needs.names {
+    if !needs.names.is_empty() {
         // Answers that are too long for a datagram.
         ports.insert(DNS_PORT);
     }
