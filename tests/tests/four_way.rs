@@ -113,6 +113,7 @@ fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
     let passed = |lab: &Laboratory, [a, b]: [&str; 2]| {
         let first = talker(&lab.a, &format!("4way:{b}:5555"), "hello\n");
         first.stderr.wait_for("a firewall answers by icmp");
+        first.stderr.wait_for("was answered by icmp");
         let second = talker(&lab.b, &format!("4way:{a}:5555"), "world\n");
         for (talker, text) in [(first, "world\n"), (second, "hello\n")] {
             let outcome = talker.finish_within(PUNCHED);
