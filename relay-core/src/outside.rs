@@ -46,6 +46,7 @@ pub fn run_outside(mut plan: OutsidePlan, report: Report) -> Exit {
     let keys = plan.keys.take();
     let beside = Beside {
         listeners: plan.points(),
+        // Strangers from the place of a node are its links to come: they count with those of its sessions.
         spare: LINKS_SPARE + STRANGERS_MAX,
     };
     start(plan.settings.clone(), report, beside, |context| {

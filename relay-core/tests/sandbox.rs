@@ -199,6 +199,26 @@ const TRIES: &[Try] = &[
         act: || make_socket(libc::AF_INET, libc::SOCK_DGRAM, 0),
     },
     Try {
+        name: "map code",
+        needs: Needs::default,
+        act: || map_code(),
+    },
+    Try {
+        name: "map code of the name service",
+        needs: with_names,
+        act: || map_code(),
+    },
+    Try {
+        name: "look at the limits of another process",
+        needs: Needs::default,
+        act: || limits_of(1),
+    },
+    Try {
+        name: "look at limits",
+        needs: Needs::default,
+        act: || limits_of(0),
+    },
+    Try {
         name: "make a Unix socket",
         needs: Needs::default,
         act: || make_socket(libc::AF_UNIX, libc::SOCK_STREAM, 0),
@@ -289,6 +309,8 @@ fn what_is_needed_works() {
         "dial a needed port",
         "dial from a needed port",
         "make the sockets of needs",
+        "map code of the name service",
+        "look at limits",
         "panic with a backtrace",
     ] {
         assert_eq!(attempt(name).said(), "done", "{name}");
@@ -305,6 +327,8 @@ fn a_system_call_outside_ends_the_process_with_a_line_that_names_it() {
         ("make a socket of several paths", "socket"),
         ("make a socket for datagrams", "socket"),
         ("make a Unix socket", "socket"),
+        ("map code", "mmap"),
+        ("look at the limits of another process", "prlimit64"),
         ("dial by sending", "sendto"),
         ("dial by sending what is gathered", "sendmsg"),
     ] {
@@ -480,6 +504,37 @@ fn with_names() -> Needs {
     Needs {
         names: BTreeSet::from(["localhost".to_owned()]),
         ..Needs::default()
+    }
+}
+
+#[allow(unsafe_code, reason = "code is mapped by no safe call")]
+fn map_code() -> io::Result<()> {
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_EXEC,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: maps a page of its own, which nobody uses.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+    match page {
+        libc::MAP_FAILED => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[allow(unsafe_code, reason = "prlimit(2) has no wrapper")]
+fn limits_of(process: u32) -> io::Result<()> {
+    let (mut old, process) = (
+        libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        },
+        process.cast_signed(),
+    );
+    // SAFETY: the kernel writes a limit to `old`, which outlives the call.
+    let got = unsafe { libc::prlimit(process, libc::RLIMIT_CORE, std::ptr::null(), &raw mut old) };
+    match got {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -8,6 +8,9 @@
     reason = "a handler of signals is set, and reads what the kernel tells it"
 )]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the list of system calls is that of 64-bit processors: add those that others have");
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -133,6 +136,25 @@ fn allowed(needs: &Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler
             libc::CLONE_THREAD as u64,
         )?],
     );
+    // Of this thread and no other process: short slices of the processor, one of one's own for the instant of a 4way dial, limits.
+    for (call, argument) in [
+        (libc::SYS_getpriority, 1),
+        (libc::SYS_sched_getscheduler, 0),
+        (libc::SYS_sched_setattr, 0),
+        (libc::SYS_sched_setaffinity, 0),
+        (libc::SYS_prlimit64, 0),
+    ] {
+        rules.insert(call, one_of(argument, [0])?);
+    }
+    // Code is mapped where modules of the name service are loaded.
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        let rule = if needs.names.is_empty() {
+            vec![SeccompRule::new(vec![masked(2, libc::PROT_EXEC, 0)?])?]
+        } else {
+            Vec::new()
+        };
+        rules.insert(call, rule);
+    }
     // How abort(3) ends this process, and no other.
     let own = [u64::from(std::process::id())];
     rules.insert(libc::SYS_tgkill, one_of(0, own)?);
@@ -337,8 +359,6 @@ const ALWAYS: &[(&str, &[i64])] = &[
         &[
             libc::SYS_brk,
             libc::SYS_madvise,
-            libc::SYS_mmap,
-            libc::SYS_mprotect,
             libc::SYS_mremap,
             libc::SYS_munmap,
         ],
@@ -363,18 +383,6 @@ const ALWAYS: &[(&str, &[i64])] = &[
         &[libc::SYS_recvmmsg, libc::SYS_sysinfo, libc::SYS_uname],
     ),
     (
-        "short slices of the processor",
-        &[
-            libc::SYS_getpriority,
-            libc::SYS_sched_getscheduler,
-            libc::SYS_sched_setattr,
-        ],
-    ),
-    (
-        "a processor of one's own, for the instant of a 4way dial",
-        &[libc::SYS_sched_setaffinity],
-    ),
-    (
         "who this is, how much it may use, and randomness",
         &[
             libc::SYS_getegid,
@@ -383,7 +391,6 @@ const ALWAYS: &[(&str, &[i64])] = &[
             libc::SYS_getpid,
             libc::SYS_getrandom,
             libc::SYS_getuid,
-            libc::SYS_prlimit64,
         ],
     ),
     (
