@@ -25,6 +25,7 @@ use crate::pump::Tackle;
 use crate::report::{self, Exit, Report};
 use crate::socket::listen::Accepted;
 use crate::socket::resolve::{Answer, Asker, Resolver};
+use crate::socket::turns::Turns;
 use crate::token::{Key, Slot, Source, source, token};
 
 /// What one of the tools does with what the loop brings.
@@ -102,6 +103,8 @@ pub struct Context {
     pub tackle: Tackle,
     /// For names.
     pub resolver: Resolver,
+    /// For 4way dials.
+    pub turns: Turns,
     /// The listening sockets.
     pub listeners: Listeners,
     /// Where messages go.
@@ -175,6 +178,7 @@ impl Loop {
             registry,
             tackle: Tackle::new(pipes_max, Instant::now()),
             resolver: Resolver::new(settings.family, waker),
+            turns: Turns::default(),
             listeners: Listeners::default(),
             report,
             settings,
@@ -330,6 +334,9 @@ impl Waiter {
 
 /// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
 fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Duration> {
+    for key in context.turns.called() {
+        tool.entries().wake(key);
+    }
     let now = context.now();
     let pausing = context.listeners.paused_until(now);
     let accepts = pausing.is_none()

@@ -127,11 +127,11 @@ impl Inside {
             node: node_id(),
             services: services.collect(),
             link,
-            link_manner: Manner::of(settings, Purpose::Link).telling(&context.report),
+            link_manner: Manner::of(settings, Purpose::Link).within(context),
             server_manner: Manner {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
-                ..Manner::of(settings, Purpose::Session).telling(&context.report)
+                ..Manner::of(settings, Purpose::Session).within(context)
             },
             heartbeat: plan.heartbeat,
             keys: plan.keys,

@@ -91,7 +91,7 @@ impl RawInside {
         ) else {
             return Err("a raw link needs one LINK and one SERVER".to_owned());
         };
-        let manner = Manner::of(settings, Purpose::Session).telling(&context.report);
+        let manner = Manner::of(settings, Purpose::Session).within(context);
         let mut inside = Self {
             entries: Entries::default(),
             ids: SessionIds::new(),

@@ -125,7 +125,7 @@ impl RawOutside {
             link_listeners: Vec::new(),
             four_way: plan.four_way.first().map(|target| FourWay {
                 target: target.clone(),
-                manner: Manner::of(settings, Purpose::Session).telling(&context.report),
+                manner: Manner::of(settings, Purpose::Session).within(context),
                 dialling: None,
                 backoff: Backoff::default(),
                 rng: fastrand::Rng::new(),

@@ -84,7 +84,7 @@ impl Route {
             entries: Entries::default(),
             ways: Vec::new(),
             way_of: Vec::new(),
-            manner: Manner::of(settings, Purpose::Session).telling(&context.report),
+            manner: Manner::of(settings, Purpose::Session).within(context),
             patience: Patience::of(settings),
             gate: Gate::of(&plan.admission),
             ids: SessionIds::new(),

@@ -31,6 +31,7 @@ relay_tests::network_tests! {
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
     a_side_that_is_alone_dials_seldom,
+    a_crowd_of_clients_dials_no_more_than_one,
     two_hundred_sessions_share_four_punched_links,
     a_side_that_is_killed_is_found_again,
     a_side_that_is_killed_far_away_is_found_again,
@@ -194,6 +195,25 @@ fn a_side_that_is_alone_dials_seldom() {
         let_pass(ALONE);
         let dials = lab.a.run(kernel::tcp_dials);
         assert!(dials < 100 * ALONE.as_secs(), "{dials} dials in {ALONE:?}");
+    });
+}
+
+/// They wait for each other: all would dial the same ports at the same instants.
+fn a_crowd_of_clients_dials_no_more_than_one() {
+    for_each(&[BOTH_RESET], Duration::ZERO, |lab| {
+        let tcpfwd = Node::start_on(&lab.a, "tcpfwd 127.0.0.1:0 4way:hostB:5555");
+        lab.a.run(|| {
+            let crowd: Vec<End> = (0..CROWD).map(|_| tcpfwd.dial()).collect();
+            some_within(PATIENCE, "all have come", || {
+                (number_of(&tcpfwd, "sessions") == CROWD).then_some(())
+            });
+            let before = kernel::tcp_dials();
+            let_pass(ALONE);
+            let dials = kernel::tcp_dials() - before;
+            assert!(dials > 0, "nobody is dialled");
+            assert!(dials < 100 * ALONE.as_secs(), "{dials} dials in {ALONE:?}");
+            drop(crowd);
+        });
     });
 }
 
@@ -386,6 +406,7 @@ const PAIRS: [Pair; 6] = [
 
 /// How long two sides may take to meet, on a machine that is busy with other tests.
 const PUNCHED: Duration = Duration::from_secs(60);
+const CROWD: u64 = 50;
 const ALONE: Duration = Duration::from_secs(3);
 const A_MOMENT: Duration = Duration::from_millis(700);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

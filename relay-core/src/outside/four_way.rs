@@ -57,7 +57,7 @@ impl FourWays {
         (!targets.is_empty()).then(|| Self {
             keeper: Keeper::new(policy, u64::from_ne_bytes(random())),
             targets,
-            manner: Manner::of(&plan.settings, Purpose::Link).telling(&context.report),
+            manner: Manner::of(&plan.settings, Purpose::Link).within(context),
             warnings: Throttle::per(crate::limits::OUTAGE_PERIOD),
         })
     }

@@ -23,11 +23,13 @@ use super::four_way::{FourWay, FourWayManner};
 use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
 use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
+use super::turns::{Turn, Turns};
 use crate::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
+use crate::event_loop::Context;
 use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, FOUR_WAY_NAME_FRESH, UNIX_RETRY};
 use crate::plan::{Family, Settings};
 use crate::proto::frame::RefusedCode;
-use crate::report::{self, Report};
+use crate::report;
 use crate::session::CloseReason;
 use crate::token::{Key, Slot};
 
@@ -68,14 +70,16 @@ impl Manner {
                 clock_offset: settings.four_way_clock_offset,
                 after_loss: false,
                 report: None,
+                turns: Turns::default(),
             },
         }
     }
 
-    /// Tells there how dials go that may take long.
+    /// Tells there how dials go that may take long, and takes turns with those of the same loop.
     #[must_use]
-    pub fn telling(mut self, report: &Report) -> Self {
-        self.four_way.report = Some(report.clone());
+    pub fn within(mut self, context: &Context) -> Self {
+        self.four_way.report = Some(context.report.clone());
+        self.four_way.turns = context.turns.clone();
         self
     }
 }
@@ -93,6 +97,8 @@ pub struct Dial {
     deadline: Instant,
     /// Of a 4way address with a name.
     renewal: Option<Renewal>,
+    /// Of a 4way address, until the dial is over.
+    turn: Option<Turn>,
 }
 
 /// A dial that may take for ever asks from time to time what its name means now.
@@ -105,6 +111,8 @@ struct Renewal {
 
 #[derive(Debug)]
 enum Stage {
+    /// Until another dial of the same 4way address is over.
+    Queued(TargetHost),
     Resolving(Question),
     Trying(Trying),
     Through(Box<Through>),
@@ -180,40 +188,57 @@ impl Dial {
             Some(_) => manner.four_way.timeout.unwrap_or(FOREVER),
             None => manner.timeout,
         };
-        let question = resolver.question();
         let mut dial = Self {
             deadline: now + timeout,
             manner,
             slot,
             port,
             local_port,
-            stage: Stage::Resolving(question),
-            renewal: match (local_port, host) {
-                (Some(_), Some(TargetHost::Name(name))) => Some(Renewal::of(name, now)),
-                _ => None,
-            },
+            stage: Stage::Queued(TargetHost::Localhost),
+            renewal: None,
+            turn: None,
         };
         if let (TargetAt::Tcp { host, port }, false) = (target, dial.manner.via.is_empty()) {
             let through = Through::start(host, *port, &dial.manner, resolver, key, now);
             dial.stage = Stage::Through(Box::new(through));
             return dial;
         }
-        let answer = match (host, target) {
-            (Some(TargetHost::Localhost), _) => Some(Ok(localhost(dial.manner.family).into())),
-            (Some(TargetHost::Ip(ip, zone)), _) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
-            (Some(TargetHost::Name(name)), _) => {
-                resolver.lookup(name, Asker::Dial(key, question), now)
+        match (host, target) {
+            (Some(host), _) => {
+                dial.turn = local_port.map(|_| dial.manner.four_way.turns.join(target, key));
+                dial.stage = Stage::Queued(host.clone());
+                dial.begin(resolver, key, now);
             }
-            (None, TargetAt::Unix(name)) => {
-                dial.stage = Stage::Unix(name.clone(), now);
-                None
+            (None, TargetAt::Unix(name)) => dial.stage = Stage::Unix(name.clone(), now),
+            (None, _) => {
+                let nothing = Trying::new(Err("not an address".into()), &dial.manner, 0, now);
+                dial.stage = Stage::Trying(nothing);
             }
-            (None, _) => Some(Err("not an address".into())),
-        };
-        if let Some(answer) = answer {
-            dial.resolved(question, answer, now);
         }
         dial
+    }
+
+    /// Finds out where to dial, once its turn has come.
+    fn begin(&mut self, resolver: &mut Resolver, key: Key, now: Instant) {
+        let Stage::Queued(host) = &self.stage else {
+            return;
+        };
+        if self.turn.as_ref().is_some_and(|turn| !turn.has_come()) {
+            return;
+        }
+        let question = resolver.question();
+        let answer = match host {
+            TargetHost::Localhost => Some(Ok(localhost(self.manner.family).into())),
+            TargetHost::Ip(ip, zone) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
+            TargetHost::Name(name) => {
+                self.renewal = self.local_port.map(|_| Renewal::of(name, now));
+                resolver.lookup(name, Asker::Dial(key, question), now)
+            }
+        };
+        self.stage = Stage::Resolving(question);
+        if let Some(answer) = answer {
+            self.resolved(question, answer, now);
+        }
     }
 
     /// The answer to a lookup, if it is this dial's.
@@ -232,7 +257,7 @@ impl Dial {
             }
             Stage::Through(through) => through.resolved(question, &answer, &self.manner),
             Stage::FourWay(_) => self.renewed(question, answer, now),
-            Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
+            Stage::Queued(_) | Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
         }
     }
 
@@ -277,7 +302,7 @@ impl Dial {
             Stage::Trying(trying) => trying.note(event, slot, self.slot),
             Stage::Through(through) => through.note(event, slot, self.slot),
             Stage::FourWay(four_way) => four_way.note(event, slot),
-            Stage::Resolving(_) | Stage::Unix(..) => {}
+            Stage::Queued(_) | Stage::Resolving(_) | Stage::Unix(..) => {}
         }
     }
 
@@ -289,22 +314,27 @@ impl Dial {
         key: Key,
         now: Instant,
     ) -> Step {
+        self.begin(resolver, key, now);
         self.renew(resolver, key, now);
         let (manner, slot) = (&self.manner, self.slot);
         let step = match &mut self.stage {
-            Stage::Resolving(_) => Step::Pending,
+            Stage::Queued(_) | Stage::Resolving(_) => Step::Pending,
             Stage::Unix(name, due) => dial_unix(name, due, registry, key, slot, now),
             Stage::Trying(trying) => trying.run(manner, slot, registry, key, now),
             Stage::Through(through) => through.run(manner, slot, registry, key, now),
             Stage::FourWay(four_way) => four_way.run(registry, key, slot, now),
         };
-        match (step, &self.stage) {
+        let step = match (step, &self.stage) {
             (Step::Pending, Stage::Through(through)) if now >= self.deadline => {
                 Step::Failed(through.timed_out(manner))
             }
             (Step::Pending, _) if now >= self.deadline => Step::Failed(DialError::TimedOut),
             (step, _) => step,
+        };
+        if !matches!(step, Step::Pending) {
+            self.turn = None;
         }
+        step
     }
 
     /// When [`Dial::run`] has something to do though nothing came.
@@ -319,7 +349,7 @@ impl Dial {
             Stage::Through(through) => through
                 .next_at()
                 .map_or(self.deadline, |next_at| next_at.min(self.deadline)),
-            Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
+            Stage::Queued(_) | Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
         }
     }
 }
@@ -605,6 +635,7 @@ mod tests {
 
     /// A dial of a 4way address with a name, and what it needs. Nobody answers a lookup but the test.
     struct Bench {
+        target: TargetAt,
         dial: Dial,
         poll: Poll,
         resolver: Resolver,
@@ -629,6 +660,7 @@ mod tests {
             let manner = Manner::of(&Settings::default(), Purpose::Session);
             let dial = Dial::start(&target, manner, Slot::RIGHT, &mut resolver, KEY, start);
             Self {
+                target,
                 dial,
                 poll,
                 resolver,
@@ -682,6 +714,38 @@ mod tests {
             let after = peer.map_or(before, |ip| ip.parse().unwrap());
             assert_eq!(bench.peer(), after);
         }
+    }
+
+    #[test]
+    fn a_second_dial_of_a_four_way_address_waits_until_the_first_one_is_over() {
+        let mut bench = Bench::new();
+        let (start, manner) = (bench.start, bench.dial.manner.clone());
+        let (other, patient) = (Key { index: 1, ..KEY }, start + FOUR_WAY_NAME_FRESH);
+        let target = bench.target.clone();
+        let mut second = Dial::start(
+            &target,
+            manner.clone(),
+            Slot::RIGHT,
+            &mut bench.resolver,
+            other,
+            start,
+        );
+        assert!(matches!(second.stage, Stage::Queued(_)));
+        assert!(second.deadline() > patient);
+        let Bench {
+            dial,
+            poll,
+            mut resolver,
+            ..
+        } = bench;
+        let mut run = |dial: &mut Dial, key| dial.run(poll.registry(), &mut resolver, key, start);
+        assert!(matches!(run(&mut second, other), Step::Pending));
+        assert!(matches!(second.stage, Stage::Queued(_)));
+        assert_eq!(manner.four_way.turns.called(), []);
+        drop(dial);
+        assert_eq!(manner.four_way.turns.called(), [other]);
+        assert!(matches!(run(&mut second, other), Step::Pending));
+        assert!(matches!(second.stage, Stage::Resolving(_)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::dial::{DialError, Manner, Step};
 use super::end::End;
 use super::listen::{Peer, with_zone};
 use super::options::{Purpose, prepare};
+use super::turns::Turns;
 use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::link::ticks::{Answer, Ticks};
@@ -44,6 +45,8 @@ pub struct FourWayManner {
     pub after_loss: bool,
     /// Who is told how it goes.
     pub report: Option<Report>,
+    /// Dials of one address are made one after the other.
+    pub turns: Turns,
 }
 
 /// See the module.

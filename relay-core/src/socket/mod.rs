@@ -9,3 +9,4 @@ pub mod listen;
 pub mod options;
 pub mod resolve;
 pub mod socks_bind;
+pub mod turns;
