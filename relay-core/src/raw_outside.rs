@@ -21,6 +21,7 @@ use crate::keyed::Keys;
 use crate::limits::STRANGERS_PERIOD;
 use crate::link::backoff::Backoff;
 use crate::link::strangers::{Strangers, TOO_MANY};
+use crate::link::ticks::FORGOTTEN;
 use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
 use crate::plan::{INTERVAL_DEFAULT, OutsidePlan};
@@ -98,7 +99,7 @@ struct FourWay {
     target: Target,
     manner: Manner,
     dialling: Option<Key>,
-    /// After a dial that failed for good.
+    /// After a dial that failed for good, or met somebody without the key.
     backoff: Backoff,
     rng: fastrand::Rng,
 }
@@ -297,9 +298,15 @@ impl RawOutside {
         }
         // Proven, it is its session's.
         self.strangers.gone(key, origin);
-        if let proving::Progress::Failed { why, .. } = progress {
+        if let proving::Progress::Failed { why, lasting } = progress {
             self.refuse_link(proving.peer, &why, context);
+            if let Some(four_way) = &mut self.four_way {
+                four_way.refused(lasting, context.now());
+            }
             return proving.part();
+        }
+        if let Some(four_way) = &mut self.four_way {
+            four_way.backoff.healthy();
         }
         let (link, _) = proving.into_link();
         self.pair(
@@ -626,6 +633,9 @@ impl Tool for RawOutside {
         if let Some(keys) = &mut self.keys {
             keys.reload(&context.report);
         }
+        if let Some(four_way) = &mut self.four_way {
+            four_way.backoff.nudge();
+        }
     }
 
     fn drain(&mut self, context: &mut Context) {
@@ -652,13 +662,21 @@ impl Tool for RawOutside {
     }
 
     fn done(&self) -> Option<Exit> {
-        let accepts = if self.once {
-            self.ids.count() == 0
-        } else {
-            !self.draining
-        };
+        let served = self.once && self.ids.count() > 0;
+        let accepts = !self.draining && !served;
         let exit = if self.once { self.outcome } else { Exit::Done };
         (!accepts && self.entries.len() == self.links()).then_some(exit)
+    }
+}
+
+impl FourWay {
+    /// Who was met there does not hold the key.
+    fn refused(&mut self, lasting: bool, now: Instant) {
+        match lasting {
+            true => self.backoff.unwanted(&mut self.rng, now),
+            // Firewalls may remember the connection.
+            false => self.backoff.rest(FORGOTTEN, now),
+        }
     }
 }
 

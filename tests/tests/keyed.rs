@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
 use relay_tests::middle::{expect_more, join, pass_on, pass_record};
-use relay_tests::patience::{A_WHILE, some_within};
+use relay_tests::patience::{A_WHILE, let_pass, some_within};
 use relay_tests::running::Outcome;
 use relay_tests::{
     End, KeyFile, Launch, Node, PATIENCE, Server, Service, eventually, kernel, needs,
@@ -17,7 +17,21 @@ use relay_tests::{
 };
 
 network_tests! {
-    a_4way_link_proves_the_key_whoever_dialled
+    a_4way_link_proves_the_key_whoever_dialled,
+    who_has_no_key_is_not_met_again_at_once
+}
+
+fn who_has_no_key_is_not_met_again_at_once() {
+    let key = KeyFile::of(&[1]);
+    let service = Service::echo();
+    let outside = node!("listen-listen -vv --raw --key-file {key} 8000 4way:6001:127.0.0.1:6002");
+    let _inside = node!("connect-connect --raw 4way:6002:127.0.0.1:6001 {service}");
+    let _client = End::dial("127.0.0.1:8000");
+    some_within(3 * PATIENCE, "who has no key is refused", || {
+        (outside.stderr.count("link from 127.0.0.1:6002 refused") > 0).then_some(())
+    });
+    let_pass(5 * A_WHILE);
+    assert_eq!(outside.stderr.count("met 127.0.0.1:6002"), 1);
 }
 
 fn a_4way_link_proves_the_key_whoever_dialled() {
