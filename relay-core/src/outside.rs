@@ -426,11 +426,8 @@ impl Tool for Outside {
     }
 
     fn done(&self) -> Option<Exit> {
-        let accepts = if self.once {
-            self.ids.count() == 0
-        } else {
-            !self.draining
-        };
+        let served = self.once && self.ids.count() > 0;
+        let accepts = !self.draining && !served;
         let link_gone = self.fixed_link && self.links == 0;
         let ended = (!accepts || link_gone) && self.clients == 0 && self.links == 0;
         let exit = if self.once || self.fixed_link {

@@ -36,7 +36,9 @@ relay_tests::network_tests! {
     a_side_that_is_killed_is_found_again,
     a_side_that_is_killed_far_away_is_found_again,
     a_side_that_dies_in_the_dark_is_found_again,
-    two_of_the_same_tool_are_told_so
+    two_of_the_same_tool_are_told_so,
+    one_port_of_a_range_is_enough_for_the_one_session,
+    nobody_to_meet_is_told_by_the_exit_status
 }
 
 fn messages_by_hand_pass_each_pair_of_firewalls() {
@@ -331,6 +333,33 @@ fn two_of_the_same_tool_are_told_so() {
         for node in &inside {
             node.stderr.wait_for("the peer is the same tool");
         }
+    });
+}
+
+fn one_port_of_a_range_is_enough_for_the_one_session() {
+    for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
+        let service = lab.b.run(Service::echo);
+        let mut outside = Node::start_on(
+            &lab.a,
+            "listen-listen --once --connect-timeout 3s 127.0.0.1:8000 4way:hostB:6000-6001",
+        );
+        let _inside = Node::start_on(
+            &lab.b,
+            &format!("connect-connect 4way:hostA:6000 {service}"),
+        );
+        outside.stderr.wait_for("unable to connect to 4way");
+        lab.a.run(|| echo("127.0.0.1:8000", "hello"));
+        assert_eq!(outside.exit_code(), 0);
+    });
+}
+
+fn nobody_to_meet_is_told_by_the_exit_status() {
+    for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
+        let mut outside = Node::start_on(
+            &lab.a,
+            "listen-listen --once --connect-timeout 1s 127.0.0.1:8000 4way:hostB:6000-6001",
+        );
+        assert_eq!(outside.exit_code(), 111);
     });
 }
 

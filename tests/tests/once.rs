@@ -131,6 +131,17 @@ fn a_momentary_route_stops_listening_and_is_done() {
 }
 
 #[test]
+fn an_outside_node_that_nobody_came_to_is_done_at_once() {
+    for raw in ["", "--raw"] {
+        let mut outside = node!("listen-listen {raw} --once 127.0.0.1:0 127.0.0.1:0");
+        outside.signal(Signal::SIGTERM);
+        assert_eq!(outside.exit_code(), 0);
+        let mut outside = node!("listen-listen {raw} --once --expire 1s 127.0.0.1:0 127.0.0.1:0");
+        expect_done_promptly(&mut outside);
+    }
+}
+
+#[test]
 fn a_momentary_route_lets_its_sessions_finish() {
     let server = Server::start();
     let mut tcpfwd = node!("tcpfwd --expire 200ms 127.0.0.1:0 {server}");

@@ -1,4 +1,4 @@
-//! Inside: when LINK is dialled, which of its addresses, and how many links are kept to each outside node.
+//! When LINK is dialled, which of its addresses, and how many links are kept to each outside node.
 //!
 //! One name may lead to several nodes, and to one node by several addresses; which is which is known only from the id in
 //! WELCOME. So every address is probed with one dial, and from then on the *node* is what links are kept to. While an address is
@@ -338,6 +338,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
                 .iter()
                 .all(|place| place.down && place.dials == 0);
         self.policy.only_one && !self.linked && tried
+    }
+
+    /// There is no link, and no dial of any address became one.
+    pub fn has_tried_all_in_vain(&self) -> bool {
+        self.nodes.is_empty() && self.places.iter().all(|place| place.down)
     }
 
     /// There is no link, and the last dial of every address failed.

@@ -160,7 +160,7 @@ impl Outside {
         };
         four_ways.keeper.dial_failed(at, now);
         let text = format_args!("unable to connect to {at}: {error}");
-        if self.once {
+        if self.once && self.links == 0 && four_ways.keeper.has_tried_all_in_vain() {
             context.report.fatal(text);
             self.draining = true;
             self.give_up_all(&CloseReason::NoLink, context);
