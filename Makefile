@@ -16,7 +16,7 @@ BINARIES = $(TOOLS:%=$(TARGET)/release/%)
 PEERS = socat:socat nc.openbsd:netcat-openbsd tcpserver:ucspi-tcp curl:curl python3:python3 \
 	inetd:openbsd-inetd ip:iproute2 nft:nftables unshare:util-linux mandoc:mandoc \
 	danted:dante-server microsocks:microsocks ssh:openssh-client sshd:openssh-server tinyproxy:tinyproxy \
-	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd openssl:openssl \
+	squid:squid ncat:ncat haproxy:haproxy nginx:nginx-light vsftpd:vsftpd openssl:openssl strace:strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
 APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
