@@ -23,7 +23,8 @@ network_tests! {
     a_server_that_never_answers_is_given_up,
     a_name_may_have_many_addresses,
     many_addresses_that_do_not_answer_are_waited_for_without_work,
-    an_answer_that_comes_late_does_not_lead_the_next_session_astray
+    an_answer_that_comes_late_does_not_lead_the_next_session_astray,
+    a_proxy_whose_name_nobody_knows_in_time_is_not_said_to_be_down
 }
 
 session_tests! {
@@ -145,6 +146,16 @@ fn an_answer_that_comes_late_does_not_lead_the_next_session_astray() {
     first_server.expect_nobody(2 * ATTEMPT_DELAY);
     drop_nothing();
     second_server.accept().expect(b"for the second");
+}
+
+fn a_proxy_whose_name_nobody_knows_in_time_is_not_said_to_be_down() {
+    let _nobody_answers = NameServer::start();
+    let via = "--via http://proxy.test:3128 --connect-timeout 500ms";
+    let tcpfwd = node!("tcpfwd {via} 127.0.0.1:0 srv.test:80");
+    tcpfwd.dial().expect_reset();
+    let told = tcpfwd.stderr.wait_for("unable to reach srv.test:80");
+    let why = "unable to resolve proxy.test: the lookup timed out";
+    assert!(told.ends_with(why), "{told}");
 }
 
 /// Addresses of this network.

@@ -115,12 +115,21 @@ fn read_head(head: &[u8], login_sent: LoginSent) -> Result<Answer, Refusal> {
     }
 }
 
-/// The schemes of Proxy-Authenticate, as in `Negotiate` and `NTLM`.
+/// The schemes of Proxy-Authenticate, as in `Negotiate, Basic realm="a, b", charset="UTF-8"` (RFC 9110 §11.6.1).
 fn ways_to_log_in<'h>(fields: &[httparse::Header<'h>]) -> Vec<&'h [u8]> {
     let schemes = fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case("Proxy-Authenticate"))
-        .filter_map(|field| field.value.split(|byte| *byte == b' ').next());
+        .flat_map(|field| {
+            let mut quoted = false;
+            field.value.split(move |byte| {
+                quoted ^= *byte == b'"';
+                *byte == b',' && !quoted
+            })
+        })
+        .filter_map(|element| element.trim_ascii().split(|byte| *byte == b' ').next())
+        // Further parameters of the scheme before.
+        .filter(|word| !word.is_empty() && !word.contains(&b'='));
     schemes.collect()
 }
 

@@ -83,6 +83,8 @@ pub enum Refusal {
     Socks4(u8),
     /// The reply field of a SOCKS 5 answer (RFC 1928 §6).
     Socks5(u8),
+    /// It was not asked: SOCKS 4 has no words for an IPv6 address.
+    NoIpv6,
     /// The status of an HTTP answer, and what the proxy says of it.
     Http(u16, Vec<u8>),
     /// It wants to know who asks.
@@ -152,13 +154,16 @@ impl Refusal {
             Self::Http(504, _) => Kind::Timeout,
             Self::Http(408 | 429, _) => Kind::Fault,
             Self::Http(300..=499, _) => Kind::Forbidden,
-            Self::Socks5(_) | Self::Http(..) | Self::HeadTooLong => Kind::Fault,
+            Self::Socks5(_) | Self::NoIpv6 | Self::Http(..) | Self::HeadTooLong => Kind::Fault,
         }
     }
 
     /// Whether another address of the same place may fare better.
     pub fn concerns_the_address(&self) -> bool {
-        matches!(self, Self::Socks5(1 | 3..=6 | 8) | Self::Socks4(91))
+        matches!(
+            self,
+            Self::Socks5(1 | 3..=6 | 8) | Self::Socks4(91) | Self::NoIpv6
+        )
     }
 }
 
@@ -185,6 +190,7 @@ impl fmt::Display for Refusal {
             Self::Socks5(7) => f.write_str("the proxy does not support this command"),
             Self::Socks5(8) => f.write_str("the proxy does not support this type of address"),
             Self::Socks5(reply) => write!(f, "request failed with reply {reply}"),
+            Self::NoIpv6 => f.write_str("socks4 knows no ipv6 addresses"),
             Self::Http(status, words) => {
                 write!(f, "{status}")?;
                 match words.is_empty() {

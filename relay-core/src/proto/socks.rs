@@ -66,7 +66,7 @@ impl Socks4 {
     pub fn ask(command: Command, place: &Place, user: &str) -> Result<(Secret, Inquiry), Refusal> {
         let (ip, name) = match &place.host {
             Host::Ip(IpAddr::V4(ip)) => (*ip, None),
-            Host::Ip(IpAddr::V6(_)) => return Err(Refusal::Socks5(ADDRESS_TYPE_UNSUPPORTED)),
+            Host::Ip(IpAddr::V6(_)) => return Err(Refusal::NoIpv6),
             Host::Name(name) => (NAME_FOLLOWS, Some(name)),
         };
         let mut request = vec![4, command.code()];
@@ -342,6 +342,5 @@ const NONE_OF_THESE: u8 = 0xff;
 const TYPE_V4: u8 = 1;
 const TYPE_NAME: u8 = 3;
 const TYPE_V6: u8 = 4;
-const ADDRESS_TYPE_UNSUPPORTED: u8 = 8;
 /// A length of one byte stands before each text.
 const TEXT_BYTES_MAX: usize = 255;

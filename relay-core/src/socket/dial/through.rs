@@ -231,8 +231,13 @@ impl Through {
 
     /// Why there is no answer yet.
     pub(super) fn timed_out(&self, manner: &Manner) -> DialError {
-        match &self.stage {
-            Stage::Asking(asking) => {
+        let mut names = self.legs.iter().filter_map(|leg| match &leg.host {
+            LegHost::Asked(_, name) => Some(name),
+            LegHost::Known(_) | LegHost::Name(_) => None,
+        });
+        match (&self.stage, names.next()) {
+            (Stage::Resolving, Some(name)) => no_name(name, "the lookup timed out".into(), manner),
+            (Stage::Asking(asking), _) => {
                 self.obstacle(asking.proxy, What::Failure(Failure::Silent), manner)
             }
             _ => {
