@@ -503,7 +503,9 @@ fn accept_ready<T: Tool>(
 /// Each entry that was queued when the phase began runs once; then the deciders have their say.
 fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
     tool.decide(context);
-    for _ in 0..tool.entries().begin_turn() {
+    let entries = tool.entries().begin_turn();
+    context.tackle.share_out(entries);
+    for _ in 0..entries {
         let Some(key) = tool.entries().next_queued() else {
             break;
         };

@@ -52,9 +52,12 @@ pub const PIPE_BYTES: usize = 1 << 20;
 pub const PIPES_KEPT_MAX: usize = 16;
 /// Pipes in use at once; a direction that gets none copies.
 pub const PIPES_MAX: usize = 512;
-/// Bytes that one direction may move before others have their turn: some 50 µs of copying, which is what a message of another
-/// session waits for. Larger turns made bulk no faster.
-pub const TURN_BYTES: usize = 256 * 1024;
+/// Bytes that one direction may move before others have their turn.
+pub const SHARE_BYTES_MAX: usize = 1 << 20;
+/// The same where many wait: some 50 µs of copying, which is what a message of each of them waits for.
+pub const SHARE_BYTES_MIN: usize = 256 * 1024;
+/// Between the two, so many bytes are shared out among those who have their turn.
+pub const TURN_BYTES: usize = 8 << 20;
 /// A turn of the loop that moves so many bytes moves bulk.
 pub const BULK_TURN_BYTES_MIN: u64 = 64 * 1024;
 /// So long after the last such turn, it is over.
@@ -173,7 +176,7 @@ const _: () = {
         "the length of a frame has 24 bits"
     );
     assert!(
-        TURN_BYTES <= DATA_BYTES_MAX,
+        SHARE_BYTES_MAX <= DATA_BYTES_MAX,
         "what one splice takes fits in one frame"
     );
     assert!(

@@ -9,7 +9,9 @@
 use std::io;
 use std::time::Instant;
 
-use crate::limits::{BULK_BYTES_MIN, COPY_BYTES, SPLICE_BYTES_MIN, TURN_BYTES};
+use crate::limits::{
+    BULK_BYTES_MIN, COPY_BYTES, SHARE_BYTES_MAX, SHARE_BYTES_MIN, SPLICE_BYTES_MIN, TURN_BYTES,
+};
 use crate::linux::splice::{Pipe, PipePool};
 use crate::socket::end::{End, is_blocked};
 use crate::window::Window;
@@ -27,6 +29,8 @@ pub struct Tackle {
     pub pipes: PipePool,
     /// Bytes delivered so far.
     pub counters: Counters,
+    /// Bytes that each direction may move in this turn.
+    share: usize,
 }
 
 /// See [`Tackle::buffers`].
@@ -66,7 +70,13 @@ impl Tackle {
             head: Vec::new(),
             pipes: PipePool::new(pipes_max),
             counters: Counters::default(),
+            share: SHARE_BYTES_MAX,
         }
+    }
+
+    /// So many entries have their turn.
+    pub fn share_out(&mut self, entries: usize) {
+        self.share = (TURN_BYTES / entries.max(1)).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX);
     }
 }
 
@@ -286,7 +296,7 @@ impl Direction {
         sink: &mut impl Sink,
         tackle: &mut Tackle,
     ) -> Verdict<S::News> {
-        let share_ends = self.delivered + TURN_BYTES as u64;
+        let share_ends = self.delivered + tackle.share as u64;
         loop {
             match self.deliver(sink, tackle) {
                 Ok(()) => {}
@@ -363,6 +373,7 @@ impl Direction {
             head,
             pipes,
             counters,
+            share,
         } = tackle;
         let bulk = self.way == Way::Splice && pipes.lends();
         let pipe = match source.spliceable(buffers, bulk) {
@@ -372,7 +383,7 @@ impl Direction {
             _ => None,
         };
         let took = match pipe {
-            Some((mut pipe, max)) => match source.splice_in(&mut pipe, max.min(TURN_BYTES), *now) {
+            Some((mut pipe, max)) => match source.splice_in(&mut pipe, max.min(*share), *now) {
                 Ok(count) if count > 0 => {
                     self.way = if count >= SPLICE_BYTES_MIN {
                         Way::Splice
@@ -474,7 +485,7 @@ impl Source for End {
     type News = std::convert::Infallible;
 
     fn spliceable(&self, _: &Buffers, bulk: bool) -> Option<usize> {
-        (bulk && self.can_be_spliced()).then_some(TURN_BYTES)
+        (bulk && self.can_be_spliced()).then_some(SHARE_BYTES_MAX)
     }
 
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, _: Instant) -> io::Result<usize> {
