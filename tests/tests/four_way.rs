@@ -250,7 +250,8 @@ fn a_side_that_is_killed_is_found_again() {
 }
 
 fn a_side_that_is_killed_far_away_is_found_again() {
-    let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
+    // Not where both answer by ICMP: on a long path the restarted end may let these ports rest for minutes, as relay-4way(7) says.
+    let pairs = [BOTH_DROP, BOTH_RESET];
     killed_and_found_again(&pairs, Duration::from_millis(20));
 }
 
@@ -267,14 +268,14 @@ fn killed_and_found_again(pairs: &[Pair], delay: Duration) {
         inside.signal(Signal::SIGKILL);
         drop(inside);
         let _inside = Node::start_on(&lab.b, &inside_line);
-        wait_for_links(&outside, 1);
+        wait_for_links_within(FOUND_AGAIN, &outside, 1);
         lab.a
             .run(|| echo("127.0.0.1:8000", "after the inside node was killed"));
 
         outside.signal(Signal::SIGKILL);
         drop(outside);
         let outside = Node::start_on(&lab.a, outside_line);
-        wait_for_links(&outside, 1);
+        wait_for_links_within(FOUND_AGAIN, &outside, 1);
         lab.a
             .run(|| echo("127.0.0.1:8000", "after the outside node was killed"));
     });
@@ -297,7 +298,7 @@ fn a_side_that_dies_in_the_dark_is_found_again() {
         drop(inside);
         lab.mend();
         let _inside = Node::start_on(&lab.b, &inside_line);
-        some_within(PUNCHED, "a client is served", || {
+        some_within(FOUND_AGAIN, "a client is served", || {
             let heard = lab.a.run(|| {
                 let client = End::dial("127.0.0.1:8000");
                 client.send(b"after the dark");
@@ -383,7 +384,12 @@ fn expect_heard(talker: Running, text: &str) {
 /// Waits until `outside` has so many idle links.
 #[track_caller]
 fn wait_for_links(outside: &Node, links: u64) {
-    some_within(PUNCHED, &format!("{links} links are idle"), || {
+    wait_for_links_within(PUNCHED, outside, links);
+}
+
+#[track_caller]
+fn wait_for_links_within(patience: Duration, outside: &Node, links: u64) {
+    some_within(patience, &format!("{links} links are idle"), || {
         let_pass(LOOK_INTERVAL);
         (number_of(outside, "idle") == links).then_some(())
     });
@@ -435,6 +441,9 @@ const PAIRS: [Pair; 6] = [
 
 /// How long two sides may take to meet, on a machine that is busy with other tests.
 const PUNCHED: Duration = Duration::from_secs(60);
+
+/// Connection tracking may have to forget the ports first, which takes it two minutes at most.
+const FOUND_AGAIN: Duration = Duration::from_secs(180);
 const CROWD: u64 = 50;
 const ALONE: Duration = Duration::from_secs(3);
 const A_MOMENT: Duration = Duration::from_millis(700);
