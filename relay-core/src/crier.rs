@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use crate::event_loop::Context;
+use crate::event_loop::{Context, Tool};
 use crate::limits::OUTAGE_PERIOD;
 use crate::listeners::ListenerId;
 use crate::report::{self, Exit, Throttle};
@@ -53,11 +53,14 @@ impl Crier {
     }
 
     /// Somebody comes, and as many are here as may be.
-    pub fn tell_crowd(&mut self, listener: ListenerId, sessions: usize, context: &Context) {
-        let word = context.listeners.word(listener);
-        let plural = if sessions == 1 { "" } else { "s" };
-        let text = format_args!("{sessions} session{plural}: those who come to {word} wait");
-        self.crowds.info(&context.report, context.now(), text);
+    /// This is said in each turn for as long as they wait, and so has to cost nothing.
+    pub fn tell_crowd(&mut self, listener: ListenerId, tool: &impl Tool, context: &Context) {
+        if self.crowds.lets_through(context.now()) {
+            let (word, sessions) = (context.listeners.word(listener), tool.status().sessions);
+            let plural = if sessions == 1 { "" } else { "s" };
+            let text = format_args!("{sessions} session{plural}: those who come to {word} wait");
+            context.report.info(text);
+        }
     }
 
     /// A proxy listens anew. Where it listens first belongs to being ready.

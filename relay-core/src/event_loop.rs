@@ -468,7 +468,7 @@ fn accept_ready<T: Tool>(
         for accepts in 0.. {
             let admits = tool.admits(listener);
             if !admits {
-                crier.tell_crowd(listener, tool.status().sessions, context);
+                crier.tell_crowd(listener, tool, context);
             }
             if accepts == ACCEPTS_PER_TURN || !admits {
                 context.listeners.wake(listener);

@@ -278,11 +278,9 @@ impl Throttle {
         }
     }
 
-    /// [`Throttle::warning`] for what is told only to those who ask for it.
-    pub fn info(&mut self, report: &Report, now: Instant, text: impl Display) {
-        if self.admit(now).is_some() {
-            report.info(text);
-        }
+    /// Whether it is time to tell anew, for what is costly to put into words.
+    pub fn lets_through(&mut self, now: Instant) -> bool {
+        self.admit(now).is_some()
     }
 
     /// How many were suppressed since the last one that was let through, if this one is.
