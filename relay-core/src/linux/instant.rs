@@ -63,5 +63,5 @@ impl Drop for Seat {
 
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
-/// Nobody else's session waits for longer.
+/// One try looks at the clock for no longer. Everybody else waits meanwhile, and for each further try of the same burst.
 pub const SPIN_MAX: Duration = Duration::from_micros(1500);

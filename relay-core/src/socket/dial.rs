@@ -188,33 +188,29 @@ impl Dial {
             Some(_) => manner.four_way.timeout.unwrap_or(FOREVER),
             None => manner.timeout,
         };
+        let stage = match (host, target) {
+            (Some(host), TargetAt::Tcp { .. }) if !manner.via.is_empty() => {
+                let through = Through::start(host, port, &manner, resolver, key, now);
+                Stage::Through(Box::new(through))
+            }
+            (Some(host), _) => Stage::Queued(host.clone()),
+            (None, TargetAt::Unix(name)) => Stage::Unix(name.clone(), now),
+            (None, _) => {
+                let nothing = Err("not an address".into());
+                Stage::Trying(Trying::new(nothing, &manner, port, now))
+            }
+        };
         let mut dial = Self {
             deadline: now + timeout,
+            turn: local_port.map(|_| manner.four_way.turns.join(target, key)),
             manner,
             slot,
             port,
             local_port,
-            stage: Stage::Queued(TargetHost::Localhost),
+            stage,
             renewal: None,
-            turn: None,
         };
-        if let (TargetAt::Tcp { host, port }, false) = (target, dial.manner.via.is_empty()) {
-            let through = Through::start(host, *port, &dial.manner, resolver, key, now);
-            dial.stage = Stage::Through(Box::new(through));
-            return dial;
-        }
-        match (host, target) {
-            (Some(host), _) => {
-                dial.turn = local_port.map(|_| dial.manner.four_way.turns.join(target, key));
-                dial.stage = Stage::Queued(host.clone());
-                dial.begin(resolver, key, now);
-            }
-            (None, TargetAt::Unix(name)) => dial.stage = Stage::Unix(name.clone(), now),
-            (None, _) => {
-                let nothing = Trying::new(Err("not an address".into()), &dial.manner, 0, now);
-                dial.stage = Stage::Trying(nothing);
-            }
-        }
+        dial.begin(resolver, key, now);
         dial
     }
 
