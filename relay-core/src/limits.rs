@@ -54,10 +54,14 @@ pub const PIPES_KEPT_MAX: usize = 16;
 pub const PIPES_MAX: usize = 512;
 /// Bytes that one direction may move before others have their turn.
 pub const SHARE_BYTES_MAX: usize = 1 << 20;
-/// The same where many wait: some 50 µs of copying, which is what a message of each of them waits for.
+/// The same where many wait.
 pub const SHARE_BYTES_MIN: usize = 256 * 1024;
 /// Between the two, so many bytes are shared out among those who have their turn.
 pub const TURN_BYTES: usize = 8 << 20;
+/// The same while messages pass beside bulk: some 25 µs of splicing, which is what a message waits for.
+pub const SHARE_BYTES_BESIDE_MESSAGES: usize = 128 * 1024;
+/// So long after the last message, none pass.
+pub const MESSAGES_OVER: Duration = Duration::from_millis(10);
 /// A turn of the loop that moves so many bytes moves bulk.
 pub const BULK_TURN_BYTES_MIN: u64 = 64 * 1024;
 /// So long after the last such turn, it is over.

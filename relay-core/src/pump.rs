@@ -10,7 +10,8 @@ use std::io;
 use std::time::Instant;
 
 use crate::limits::{
-    BULK_BYTES_MIN, COPY_BYTES, SHARE_BYTES_MAX, SHARE_BYTES_MIN, SPLICE_BYTES_MIN, TURN_BYTES,
+    BULK_BYTES_MIN, COPY_BYTES, MESSAGES_OVER, SHARE_BYTES_BESIDE_MESSAGES, SHARE_BYTES_MAX,
+    SHARE_BYTES_MIN, SPLICE_BYTES_MIN, TURN_BYTES,
 };
 use crate::linux::splice::{Pipe, PipePool};
 use crate::socket::end::{End, is_blocked};
@@ -31,6 +32,8 @@ pub struct Tackle {
     pub counters: Counters,
     /// Bytes that each direction may move in this turn.
     share: usize,
+    /// When a message passed last.
+    message_at: Option<Instant>,
 }
 
 /// See [`Tackle::buffers`].
@@ -71,12 +74,18 @@ impl Tackle {
             pipes: PipePool::new(pipes_max),
             counters: Counters::default(),
             share: SHARE_BYTES_MAX,
+            message_at: None,
         }
     }
 
     /// So many entries have their turn.
     pub fn share_out(&mut self, entries: usize) {
-        self.share = (TURN_BYTES / entries.max(1)).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX);
+        let message_at = self.message_at;
+        self.share = if message_at.is_some_and(|at| self.now < at + MESSAGES_OVER) {
+            SHARE_BYTES_BESIDE_MESSAGES
+        } else {
+            (TURN_BYTES / entries.max(1)).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX)
+        };
     }
 }
 
@@ -296,6 +305,22 @@ impl Direction {
         sink: &mut impl Sink,
         tackle: &mut Tackle,
     ) -> Verdict<S::News> {
+        let (before, way) = (self.delivered, self.way);
+        let verdict = self.move_share(source, sink, tackle);
+        let moved = self.delivered - before;
+        let was_message = way != Way::Splice && (1..SPLICE_BYTES_MIN as u64).contains(&moved);
+        if was_message && !self.is_stalled() {
+            tackle.message_at = Some(tackle.now);
+        }
+        verdict
+    }
+
+    fn move_share<S: Source>(
+        &mut self,
+        source: &mut S,
+        sink: &mut impl Sink,
+        tackle: &mut Tackle,
+    ) -> Verdict<S::News> {
         let share_ends = self.delivered + tackle.share as u64;
         loop {
             match self.deliver(sink, tackle) {
@@ -374,6 +399,7 @@ impl Direction {
             pipes,
             counters,
             share,
+            ..
         } = tackle;
         let bulk = self.way == Way::Splice && pipes.lends();
         let pipe = match source.spliceable(buffers, bulk) {
@@ -534,5 +560,100 @@ impl Sink for End {
 
     fn finish(&mut self) -> io::Result<()> {
         self.shutdown_write()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has reads of these sizes to give, the last one first.
+    struct Reads(Vec<usize>);
+
+    impl Source for Reads {
+        type News = std::convert::Infallible;
+
+        fn spliceable(&self, _: &Buffers, _: bool) -> Option<usize> {
+            None
+        }
+
+        fn splice_in(&mut self, _: &mut Pipe, _: usize, _: Instant) -> io::Result<usize> {
+            unreachable!("nothing is spliced")
+        }
+
+        fn take<'b>(
+            &mut self,
+            buffers: &'b mut Buffers,
+            _: bool,
+            _: Instant,
+        ) -> Took<'b, Self::News> {
+            match self.0.pop() {
+                Some(count) => Took::Bytes(&buffers.copy[..count], false),
+                None => Took::Blocked,
+            }
+        }
+
+        fn ended(&self) -> Took<'static, Self::News> {
+            Took::Eof
+        }
+
+        fn broke(&self, error: io::Error) -> Took<'static, Self::News> {
+            Took::Failed(error)
+        }
+    }
+
+    /// Takes everything.
+    struct Hole;
+
+    impl Sink for Hole {
+        fn put(&mut self, bytes: &[u8], _: bool, _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn put_pipe(&mut self, _: &mut Pipe, _: &mut Vec<u8>, _: Instant) -> io::Result<usize> {
+            unreachable!("nothing is spliced")
+        }
+
+        fn takes_pipes(&self) -> bool {
+            false
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// How much one direction of bulk moves in a turn.
+    fn share(tackle: &mut Tackle) -> u64 {
+        tackle.share_out(1);
+        let mut bulk = Direction::new();
+        let verdict = bulk.pump(&mut Reads(vec![BULK_BYTES_MIN; 1000]), &mut Hole, tackle);
+        assert!(matches!(verdict, Verdict::Again));
+        bulk.delivered()
+    }
+
+    #[test]
+    fn a_message_makes_the_shares_small_for_a_while() {
+        let now = Instant::now();
+        let mut tackle = Tackle::new(0, now);
+        assert_eq!(share(&mut tackle), SHARE_BYTES_MAX as u64);
+
+        let mut session = Direction::new();
+        session.pump(&mut Reads(vec![64]), &mut Hole, &mut tackle);
+        assert_eq!(share(&mut tackle), SHARE_BYTES_BESIDE_MESSAGES as u64);
+
+        tackle.now = now + MESSAGES_OVER;
+        assert_eq!(share(&mut tackle), SHARE_BYTES_MAX as u64);
+    }
+
+    #[test]
+    fn many_who_have_their_turn_have_small_shares() {
+        let mut tackle = Tackle::new(0, Instant::now());
+        tackle.share_out(TURN_BYTES / SHARE_BYTES_MIN);
+        assert_eq!(tackle.share, SHARE_BYTES_MIN);
     }
 }
