@@ -34,9 +34,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         binaries: Option<PathBuf>,
     },
-    /// Run one round in the network this process is in, and print the figures
+    /// Run one trial in the network this process is in, and print the figures
     #[command(hide = true)]
-    Round(RoundArgs),
+    Trial(TrialArgs),
     /// Punch holes through firewalls, TRIALS times in each setting, and print what each took
     #[command(hide = true)]
     Punches { trials: u16 },
@@ -77,17 +77,18 @@ pub(crate) struct Options {
     pub(crate) markdown: Option<PathBuf>,
 }
 
-/// A round is told in full what to do; it has no defaults of its own.
+/// A trial is told in full what to do; it has no defaults of its own.
 #[derive(Args)]
-pub(crate) struct RoundArgs {
-    #[arg(long, value_delimiter = ',', required = true)]
-    only: Vec<String>,
-    #[arg(long, value_delimiter = ',', required = true)]
-    measure: Vec<String>,
-    #[arg(long, value_parser = seconds)]
-    seconds: Duration,
+pub(crate) struct TrialArgs {
+    contestant: String,
+    load: String,
+    /// Among those of its round
     #[arg(long)]
-    binaries: PathBuf,
+    pub(crate) number: u16,
+    #[arg(long, value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    #[arg(long)]
+    pub(crate) binaries: PathBuf,
     /// The namespaces of this process are new and its own: furnish them
     #[arg(long)]
     pub(crate) isolated: bool,
@@ -143,30 +144,29 @@ impl Options {
     }
 }
 
-impl RoundArgs {
-    pub(crate) fn plan(&self) -> Result<Plan> {
-        Ok(Plan {
-            contestants: contestants(&self.only)?,
-            loads: loads(&self.measure)?,
-            duration: self.seconds,
-            binaries: self.binaries.clone(),
-            punches: 0,
-        })
+impl TrialArgs {
+    pub(crate) fn contestant(&self) -> Result<&'static Contestant> {
+        Contestant::named(&self.contestant)
+    }
+
+    pub(crate) fn load(&self) -> Result<Load> {
+        let named = Load::ALL.into_iter().find(|load| load.name() == self.load);
+        named.ok_or_else(|| format!("no load is called {:?}", self.load).into())
     }
 }
 
 impl Plan {
-    /// The words from which a round makes the same plan.
-    pub(crate) fn to_args(&self) -> Vec<String> {
-        let contestants: Vec<_> = self
-            .contestants
-            .iter()
-            .map(|contestant| contestant.name)
-            .collect();
-        let loads: Vec<_> = self.loads.iter().map(|load| load.name()).collect();
+    /// The words of [`TrialArgs`] for one trial.
+    pub(crate) fn trial_args(
+        &self,
+        number: u16,
+        contestant: &Contestant,
+        load: Load,
+    ) -> Vec<String> {
         vec![
-            format!("--only={}", contestants.join(",")),
-            format!("--measure={}", loads.join(",")),
+            contestant.name.to_owned(),
+            load.name().to_owned(),
+            format!("--number={number}"),
             format!("--seconds={}", self.duration.as_secs_f64()),
             format!("--binaries={}", self.binaries.display()),
         ]

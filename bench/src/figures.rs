@@ -1,4 +1,4 @@
-//! The figures of all rounds, and the lines in which a round reports them.
+//! The figures of all rounds, and the lines in which a trial reports them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::punch::{Punch, Setting};
 use crate::punches::Punches;
 use crate::spread::Spread;
 
-/// One line of a round's stdout, its words separated by tabs.
+/// One line of a trial's stdout, its words separated by tabs.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Line {
     Figure {

@@ -155,7 +155,7 @@ impl Quantity {
         Quantity::DescriptorsPerSession(1),
     ];
 
-    /// The word that stands for it in the output of a round.
+    /// The word that stands for it in the output of a trial.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Quantity::Rate => "rate",

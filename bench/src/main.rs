@@ -1,14 +1,14 @@
 //! Side-by-side measurements of TCP relays.
 //!
 //! A *contestant* is a way from the client's port to the server's: no relay at all, one, or two in a row. A *load* is
-//! what the clients do. One measurement of a load through a contestant is a *trial*; a *round* is every load through
-//! every contestant, once, in a network namespace of its own. The program runs the rounds one after the other, each
-//! as a process that prints its figures on stdout, and reduces them to medians, ranges, and ratios to the direct
+//! what the clients do. One measurement of a load through a contestant is a *trial*, in a process and a network namespace
+//! of its own; a *round* is every load through every contestant, once. The program runs the rounds one after the other,
+//! collects the figures that each trial prints on stdout, and reduces them to medians, ranges, and ratios to the direct
 //! connection and to the bound *of the same round*: what slows the machine for a while slows both.
 //!
 //! ```text
-//! main ─ rounds ─► namespace ─► round ─► trial ─► relay (processes of a contestant)
-//!          │                                └───► load  (clients and server, in this process)
+//! main ─ rounds ─► namespace ─► trial_process ─► trial ─► relay (processes of a contestant)
+//!          │                                       └────► load  (clients and server, in this process)
 //!          └─► figures ─► report, targets
 //! ```
 //!
@@ -48,7 +48,6 @@ mod punch;
 mod punches;
 mod relay;
 mod report;
-mod round;
 mod rounds;
 mod scratch;
 mod site;
@@ -56,6 +55,7 @@ mod spread;
 mod table;
 mod targets;
 mod trial;
+mod trial_process;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -82,7 +82,7 @@ fn run(command_line: CommandLine) -> Result<()> {
     match command_line.command {
         Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
         Some(Command::Ports { binaries }) => ports::run(binaries.as_deref()),
-        Some(Command::Round(args)) => round::run(&args),
+        Some(Command::Trial(args)) => trial_process::run(&args),
         Some(Command::Punches { trials }) => punch::run(trials),
         Some(Command::Leash { command }) => leash::become_command(&command),
         None => rounds::run(&command_line.options),

@@ -1,7 +1,7 @@
-//! A network, processes and mounts of its own for each round.
+//! A network, processes and mounts of its own for each trial.
 //!
 //! Why: the congestion control and the port range of the machine change the figures, connections in TIME_WAIT of one
-//! round would hinder the next, and the processes of a namespace all end with its first one.
+//! trial would hinder the next, and the processes of a namespace all end with its first one.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -12,14 +12,14 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::Result;
 
-/// How far a round can be kept apart here.
+/// How far a trial can be kept apart here.
 #[derive(Clone, Copy)]
 pub(crate) enum Isolation {
     /// We may make namespaces.
     Privileged,
     /// We may make them inside a user namespace.
     UserNamespace,
-    /// We may not: rounds run in the network of the machine, as it is.
+    /// We may not: trials run in the network of the machine, as it is.
     None,
 }
 
@@ -68,7 +68,7 @@ impl Isolation {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Isolation::Privileged | Isolation::UserNamespace => {
-                "a fresh network namespace for each round, congestion control cubic"
+                "a fresh network namespace for each measurement, congestion control cubic"
             }
             Isolation::None => {
                 "no namespaces allowed: measured in the network of the machine, as it is"

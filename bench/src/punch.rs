@@ -15,7 +15,7 @@ use relay_tests::nat_lab::{Firewall, Host, Laboratory};
 use relay_tests::{Running, kernel};
 
 use crate::figures::Line;
-use crate::{Result, round};
+use crate::{Result, trial_process};
 
 /// What is between the two.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -39,7 +39,7 @@ pub(crate) struct Punch {
 
 /// Runs so many trials in each setting, and prints a [`Line`] for each.
 pub(crate) fn run(trials: u16) -> Result<()> {
-    round::end_with_stdin();
+    trial_process::end_with_stdin();
     for setting in Setting::ALL {
         let lab = setting
             .laboratory()

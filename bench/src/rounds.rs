@@ -1,4 +1,7 @@
-//! All rounds, each in a process and namespaces of its own, and the report of them.
+//! All rounds, each trial in a process and namespaces of its own, and the report of them.
+//!
+//! The loads are the outer loop of a round, so that the direct connection, the bound and what is compared with them are
+//! measured within seconds of each other.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -22,11 +25,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         options.rounds()
     };
     for round in 1..=rounds {
-        let process = RoundProcess::start(&round_words(&plan, isolation), isolation, &plan)?;
-        collect(process, &format!("round {round}"), round, &mut figures)?;
+        run_round(round, &plan, isolation, &mut figures)?;
     }
     if plan.punches > 0
-        && let Err(why) = run_trials(&plan, isolation, &mut figures)
+        && let Err(why) = run_punches(&plan, isolation, &mut figures)
     {
         // The rounds have taken long, and their figures stand.
         writeln!(io::stderr(), "trial: skipped: {why}")?;
@@ -40,17 +42,36 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn run_trials(plan: &Plan, isolation: Isolation, figures: &mut Figures) -> Result<()> {
+fn run_round(round: u32, plan: &Plan, isolation: Isolation, figures: &mut Figures) -> Result<()> {
+    let trials = plan.loads.iter().flat_map(|load| {
+        let contestants = plan.contestants.iter();
+        contestants
+            .filter(|contestant| contestant.takes(*load))
+            .map(|contestant| (*contestant, *load))
+    });
+    for (number, (contestant, load)) in (0..).zip(trials) {
+        let mut words = vec!["trial".to_owned()];
+        words.extend(plan.trial_args(number, contestant, load));
+        if isolation.is_isolated() {
+            words.push("--isolated".to_owned());
+        }
+        let process = Process::start(&words, isolation, plan)?;
+        collect(process, &format!("round {round}"), round, figures)?;
+    }
+    Ok(())
+}
+
+fn run_punches(plan: &Plan, isolation: Isolation, figures: &mut Figures) -> Result<()> {
     if !isolation.is_isolated() {
         return Err("no namespaces allowed".into());
     }
     let words = ["punches".to_owned(), plan.punches.to_string()];
-    let process = RoundProcess::start(&words, isolation, plan)?;
+    let process = Process::start(&words, isolation, plan)?;
     collect(process, "trial", 1, figures)
 }
 
 /// Adds what a process finds to `figures`, and says so to those who wait.
-fn collect(mut process: RoundProcess, what: &str, round: u32, figures: &mut Figures) -> Result<()> {
+fn collect(mut process: Process, what: &str, round: u32, figures: &mut Figures) -> Result<()> {
     for line in process.lines() {
         let line = line?;
         let line = Line::parse(&line).ok_or_else(|| format!("the {what} said {line:?}"))?;
@@ -60,21 +81,12 @@ fn collect(mut process: RoundProcess, what: &str, round: u32, figures: &mut Figu
     process.finish()
 }
 
-fn round_words(plan: &Plan, isolation: Isolation) -> Vec<String> {
-    let mut words = vec!["round".to_owned()];
-    words.extend(plan.to_args());
-    if isolation.is_isolated() {
-        words.push("--isolated".to_owned());
-    }
-    words
-}
+/// A process that measures. Dropped, it is killed, and its namespaces with it.
+struct Process(Child);
 
-/// A round under way. Dropped, it is killed, and its namespaces with it.
-struct RoundProcess(Child);
-
-impl RoundProcess {
+impl Process {
     /// Starts this program with `words`, in namespaces of its own.
-    fn start(words: &[String], isolation: Isolation, plan: &Plan) -> Result<RoundProcess> {
+    fn start(words: &[String], isolation: Isolation, plan: &Plan) -> Result<Process> {
         let program = std::env::current_exe()?;
         let mut command = isolation.command(
             program
@@ -86,8 +98,8 @@ impl RoundProcess {
         if isolation.is_isolated() {
             command.env(network::INSIDE, "1");
         }
-        // The round ends when its stdin does, whatever becomes of this process.
-        Ok(RoundProcess(
+        // It ends when its stdin does, whatever becomes of this process.
+        Ok(Process(
             command
                 .args(words)
                 .stdin(Stdio::piped())
@@ -105,18 +117,18 @@ impl RoundProcess {
     }
 
     fn finish(mut self) -> Result<()> {
-        // Not wait(): that would close stdin first, and the round would take it for the end of this process.
+        // Not wait(): that would close stdin first, and be taken for the end of this process.
         let stdin = self.0.stdin.take();
         let status = self.0.wait()?;
         drop(stdin);
         if !status.success() {
-            return Err(format!("the round ended with {status}").into());
+            return Err(format!("a trial ended with {status}").into());
         }
         Ok(())
     }
 }
 
-impl Drop for RoundProcess {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

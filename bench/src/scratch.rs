@@ -1,4 +1,4 @@
-//! A directory for the configuration files and the logs of a round.
+//! A directory for the configuration files and the logs of a trial.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -57,7 +57,7 @@ impl<'a> Site<'a> {
             .ok_or_else(|| format!("{name} is not installed").into())
     }
 
-    /// A path for a file of this round.
+    /// A path for a file of this trial.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
