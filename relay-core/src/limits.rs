@@ -52,12 +52,12 @@ pub const PIPE_BYTES: usize = 1 << 20;
 pub const PIPES_KEPT_MAX: usize = 16;
 /// Pipes in use at once; a direction that gets none copies.
 pub const PIPES_MAX: usize = 512;
-/// Bytes that one direction may move before others have their turn.
-pub const SHARE_BYTES_MAX: usize = 1 << 20;
+/// Bytes that one direction may move before others have their turn: two pipes full.
+pub const SHARE_BYTES_MAX: usize = 2 << 20;
 /// The same where many wait.
 pub const SHARE_BYTES_MIN: usize = 256 * 1024;
 /// Between the two, so many bytes are shared out among those who have their turn.
-pub const TURN_BYTES: usize = 8 << 20;
+pub const TURN_BYTES: usize = 16 << 20;
 /// The same while messages pass beside bulk: some 25 µs of splicing, which is what a message waits for.
 pub const SHARE_BYTES_BESIDE_MESSAGES: usize = 128 * 1024;
 /// So long after the last message, none pass.
@@ -180,7 +180,7 @@ const _: () = {
         "the length of a frame has 24 bits"
     );
     assert!(
-        SHARE_BYTES_MAX <= DATA_BYTES_MAX,
+        PIPE_BYTES <= DATA_BYTES_MAX,
         "what one splice takes fits in one frame"
     );
     assert!(

@@ -10,8 +10,8 @@ use std::io;
 use std::time::Instant;
 
 use crate::limits::{
-    BULK_BYTES_MIN, COPY_BYTES, MESSAGES_OVER, SHARE_BYTES_BESIDE_MESSAGES, SHARE_BYTES_MAX,
-    SHARE_BYTES_MIN, SPLICE_BYTES_MIN, TURN_BYTES,
+    BULK_BYTES_MIN, COPY_BYTES, MESSAGES_OVER, PIPE_BYTES, SHARE_BYTES_BESIDE_MESSAGES,
+    SHARE_BYTES_MAX, SHARE_BYTES_MIN, SPLICE_BYTES_MIN, TURN_BYTES,
 };
 use crate::linux::splice::{Pipe, PipePool};
 use crate::socket::end::{End, is_blocked};
@@ -511,7 +511,7 @@ impl Source for End {
     type News = std::convert::Infallible;
 
     fn spliceable(&self, _: &Buffers, bulk: bool) -> Option<usize> {
-        (bulk && self.can_be_spliced()).then_some(SHARE_BYTES_MAX)
+        (bulk && self.can_be_spliced()).then_some(PIPE_BYTES)
     }
 
     fn splice_in(&mut self, pipe: &mut Pipe, max: usize, _: Instant) -> io::Result<usize> {
