@@ -1,8 +1,8 @@
 //! One trial, in a process and namespaces of its own.
 //!
-//! What a trial leaves behind would be in the figures of the next: connections in TIME_WAIT, and what the scheduler has
-//! learned of the threads of this process. (Of one that has woken many threads it thinks so for seconds; the relay measured
-//! after the bound lost a sixth of its sessions by that.)
+//! What a trial leaves behind would be in the figures of the next: connections in TIME_WAIT, and whatever the scheduler has
+//! learned of threads that go on. When all trials of a round were in one process, the relay that was measured after the
+//! bound, with its many threads, lost a sixth of its sessions.
 
 use std::io::{self, Read};
 use std::thread;
