@@ -22,8 +22,8 @@ pub(crate) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The site of the trial of this number. No two numbers share a port: connections of one trial that wait in
-    /// TIME_WAIT take no place from the next.
+    /// The site of the trial of this number. No two numbers share a port: where there are no namespaces, connections of
+    /// one trial that wait in TIME_WAIT take no place from the next.
     pub(crate) fn new(number: u16, binaries: &'a Path, scratch: &'a Path) -> Site<'a> {
         let port = FIRST_PORT + 5 * number;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -182,24 +182,19 @@ fn the_inside_node_finds_a_unix_link_again_and_again() {
 // A dial that reaches the link port between two clients, and is dropped there, is repeated by the kernel a second
 // later; meanwhile the next client waits.
 #[test]
-fn clients_do_not_wait_for_dials_to_be_repeated() {
+fn no_client_waits_for_a_dial_to_be_repeated() {
     let service = Service::echo();
     let outside = start_outside();
     let link = outside.link();
     let _inside = node!("connect-connect --raw --interval 100ms {link} {service}");
-    let mut repeated = 0;
-    for _ in 0..30 {
+    for number in 0..30 {
         let since = Instant::now();
         let client = outside.dial();
         client.send(b"hello");
         client.expect(b"hello");
-        repeated += u32::from(since.elapsed() >= REPEATED);
+        let waited = since.elapsed();
+        assert!(waited < REPEATED, "client {number} waited {waited:?}");
     }
-    // On a machine that is very busy, the port may be closed later than the next dial waits for.
-    assert!(
-        repeated <= 2,
-        "{repeated} of 30 clients waited for a dial to be repeated"
-    );
 }
 
 /// Dials until the port is open, as inside nodes do.

@@ -85,5 +85,5 @@ struct Attributes {
     period: u64,
 }
 
-/// The shortest that the kernel grants; the usual ones have 0.7 to 3 ms, by the number of processors.
+/// The shortest that the kernel grants.
 const SLICE: Duration = Duration::from_micros(100);

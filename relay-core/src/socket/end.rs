@@ -605,7 +605,7 @@ fn send_socket(socket: &OwnedFd, head: &[u8], body: &[u8], more: bool) -> io::Re
     Ok(sent)
 }
 
-/// Beyond it, copying costs more than a second slice.
+/// What is longer is left to the kernel to join.
 const JOINED_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
