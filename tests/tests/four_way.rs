@@ -267,6 +267,7 @@ fn killed_and_found_again(pairs: &[Pair], delay: Duration) {
 
         inside.signal(Signal::SIGKILL);
         drop(inside);
+        outside.stderr.wait_for("has no link any more");
         let _inside = Node::start_on(&lab.b, &inside_line);
         wait_for_links_within(FOUND_AGAIN, &outside, 1);
         lab.a
