@@ -68,6 +68,15 @@ impl<E> Entries<E> {
     }
 
     /// The entry of that name, if it still lives.
+    pub fn get(&self, key: Key) -> Option<&E> {
+        let place = self.places.get(key.index as usize);
+        place
+            .filter(|place| place.generation == key.generation)?
+            .entry
+            .as_ref()
+    }
+
+    /// The entry of that name, to be changed.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut E> {
         self.place(key)?.entry.as_mut()
     }

@@ -2,8 +2,8 @@
 //!
 //! That the link port accepts *is* the signal that a client waits. So the port listens only while clients wait, with a backlog
 //! of one less than they are: a longer one would let more dials connect than there are clients.
-//!
-//! A 4way LINK is dialled while a client waits and no other has it: it is one connection at a time.
+
+mod four_way;
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,24 +11,22 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 
+use self::four_way::FourWay;
 use crate::access::{Gate, Seat};
-use crate::address::Target;
 use crate::entries::Entries;
 use crate::event_loop::{Beside, Context, Status, Tool, start};
 use crate::ids::SessionIds;
 use crate::introduction::{self, Introduction};
 use crate::keyed::Keys;
 use crate::limits::STRANGERS_PERIOD;
-use crate::link::backoff::Backoff;
 use crate::link::strangers::{Strangers, TOO_MANY};
-use crate::link::ticks::FORGOTTEN;
 use crate::linux::sandbox::Needs;
 use crate::listeners::{ListenerId, is_connection};
-use crate::plan::{INTERVAL_DEFAULT, OutsidePlan};
+use crate::plan::OutsidePlan;
 use crate::proving::{self, Proving};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::{Account, CloseReason, Patience, Progress, Session, Side, close_end};
-use crate::socket::dial::{Dial, Manner, Step};
+use crate::socket::dial::Dial;
 use crate::socket::end::End;
 use crate::socket::inherited;
 use crate::socket::listen::{Accepted, Peer};
@@ -95,16 +93,6 @@ enum Entry {
 }
 
 #[derive(Debug)]
-struct FourWay {
-    target: Target,
-    manner: Manner,
-    dialling: Option<Key>,
-    /// After a dial that failed for good, or met somebody without the key.
-    backoff: Backoff,
-    rng: fastrand::Rng,
-}
-
-#[derive(Debug)]
 struct Waiting {
     end: End,
     account: Account,
@@ -124,13 +112,7 @@ impl RawOutside {
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
             link_listeners: Vec::new(),
-            four_way: plan.four_way.first().map(|target| FourWay {
-                target: target.clone(),
-                manner: Manner::of(settings, Purpose::Session).within(context),
-                dialling: None,
-                backoff: Backoff::default(),
-                rng: fastrand::Rng::new(),
-            }),
+            four_way: FourWay::new(plan, context),
             fixed_link: None,
             told: 0,
             wait_timeout: plan.wait_timeout,
@@ -257,6 +239,7 @@ impl RawOutside {
                 let proving = Proving::new(link, peer, context.now());
                 self.strangers.arrive(key, proving.origin());
                 self.entries.insert(Entry::Proving(proving));
+                self.hold_four_way(key);
             }
             Err(error) => self.refuse_link(peer, &report::reason(&error), context),
         }
@@ -306,7 +289,7 @@ impl RawOutside {
             return proving.part();
         }
         if let Some(four_way) = &mut self.four_way {
-            four_way.backoff.healthy();
+            four_way.proven();
         }
         let (link, _) = proving.into_link();
         self.pair(
@@ -350,6 +333,7 @@ impl RawOutside {
                 )),
             );
             self.entries.wake(key);
+            self.hold_four_way(key);
         }
     }
 
@@ -362,14 +346,14 @@ impl RawOutside {
         }
         match entry {
             Entry::Proving(proving) => self.strangers.gone(key, proving.origin()),
-            Entry::Dialling(_) => self.dial_ended(),
+            Entry::Dialling(_) => {}
             Entry::Introduction(introduction) => {
                 introduction.close(reason, &mut self.unserved, context);
             }
             Entry::Session(session) => {
                 if let Some(four_way) = &mut self.four_way {
                     let broke = matches!(reason, CloseReason::Failed(Side::Right, _));
-                    four_way.manner.four_way.after_loss = broke;
+                    four_way.ended(broke);
                 }
                 session.close(
                     reason,
@@ -398,85 +382,9 @@ impl RawOutside {
         }
     }
 
-    /// Dials a 4way LINK as long as a client waits for it.
-    fn dial_four_way(&mut self, context: &mut Context) {
-        if self.four_way.is_none() {
-            return;
-        }
-        let now = context.now();
-        let has_link = |entry: &Entry| matches!(entry, Entry::Session(_) | Entry::Proving(_));
-        let free = !self.entries.iter_mut().any(|(_, entry)| has_link(entry));
-        let Some(four_way) = &mut self.four_way else {
-            return;
-        };
-        let wanted = free && !self.waiting.is_empty();
-        match four_way.dialling {
-            Some(key) if !wanted => {
-                four_way.dialling = None;
-                self.entries.remove(key);
-            }
-            None if wanted && four_way.backoff.paused_until(now).is_none() => {
-                let key = self.entries.next_key();
-                let dial = Dial::start(
-                    &four_way.target.at,
-                    four_way.manner.clone(),
-                    Slot::RIGHT,
-                    &mut context.resolver,
-                    key,
-                    now,
-                );
-                four_way.dialling = Some(key);
-                self.entries.insert(Entry::Dialling(Box::new(dial)));
-            }
-            _ => {}
-        }
-    }
-
     /// Entries that are no clients.
     fn links(&self) -> usize {
-        let dials = self.four_way.iter().filter(|it| it.dialling.is_some());
-        self.strangers.len() + dials.count()
-    }
-
-    fn dial_ended(&mut self) {
-        if let Some(four_way) = &mut self.four_way {
-            four_way.dialling = None;
-        }
-    }
-
-    fn run_dial(&mut self, key: Key, context: &mut Context) {
-        let now = context.now();
-        let Some(Entry::Dialling(dial)) = self.entries.get_mut(key) else {
-            return;
-        };
-        match dial.run(&context.registry, &mut context.resolver, key, now) {
-            Step::Pending => {}
-            Step::Connected(end, peer) => {
-                end.deregister(&context.registry);
-                self.entries.remove(key);
-                self.dial_ended();
-                self.link_accepted(end, peer, context);
-            }
-            Step::Failed(error) => {
-                self.entries.remove(key);
-                self.dial_ended();
-                let Some(four_way) = &mut self.four_way else {
-                    return;
-                };
-                let rng = &mut four_way.rng;
-                four_way.backoff.failed(INTERVAL_DEFAULT, rng, now);
-                let text = format_args!("unable to connect to {}: {error}", four_way.target);
-                if self.once {
-                    context.report.fatal(text);
-                    let waiting: Vec<Key> = self.waiting.iter().copied().collect();
-                    for key in waiting {
-                        self.finish(key, &CloseReason::NoLink, context);
-                    }
-                } else {
-                    self.refused.warning(&context.report, now, text);
-                }
-            }
-        }
+        self.strangers.len() + self.dials()
     }
 
     fn close_clients(&self, context: &mut Context) {
@@ -494,7 +402,7 @@ impl Tool for RawOutside {
     }
 
     fn needs(&self) -> Needs {
-        let four_way = self.four_way.iter().map(|it| &it.target.at);
+        let four_way = self.four_way.iter().map(FourWay::at);
         Needs::default()
             .holding(self.keys.as_ref())
             .dialling(four_way, &[])
@@ -625,8 +533,7 @@ impl Tool for RawOutside {
     }
 
     fn next_decision(&self, now: Instant) -> Option<Instant> {
-        let four_way = self.four_way.as_ref()?;
-        four_way.backoff.paused_until(now)
+        self.four_way.as_ref()?.paused_until(now)
     }
 
     fn reload(&mut self, context: &mut Context) {
@@ -634,7 +541,7 @@ impl Tool for RawOutside {
             keys.reload(&context.report);
         }
         if let Some(four_way) = &mut self.four_way {
-            four_way.backoff.nudge();
+            four_way.nudge();
         }
     }
 
@@ -666,17 +573,6 @@ impl Tool for RawOutside {
         let accepts = !self.draining && !served;
         let exit = if self.once { self.outcome } else { Exit::Done };
         (!accepts && self.entries.len() == self.links()).then_some(exit)
-    }
-}
-
-impl FourWay {
-    /// Who was met there does not hold the key.
-    fn refused(&mut self, lasting: bool, now: Instant) {
-        match lasting {
-            true => self.backoff.unwanted(&mut self.rng, now),
-            // Firewalls may remember the connection.
-            false => self.backoff.rest(FORGOTTEN, now),
-        }
     }
 }
 
