@@ -222,6 +222,24 @@ fn links_and_servers_may_be_dialled_from_different_addresses() {
 }
 
 #[test]
+fn an_address_that_this_host_does_not_have_is_told_by_its_name() {
+    let tcpfwd = node!("tcpfwd --bind 192.0.2.9 127.0.0.1:0 127.0.0.1:80");
+    tcpfwd.dial().expect_reset();
+    tcpfwd.stderr.wait_for(
+        "unable to connect to 127.0.0.1:80: unable to bind to 192.0.2.9: cannot assign requested address",
+    );
+    for (link, local) in [
+        ("127.0.0.2:6000", "192.0.2.9"),
+        ("4way:127.0.0.2:6000", "192.0.2.9:6000"),
+    ] {
+        let inside = node!("connect-connect --bind 192.0.2.9 {link} 80");
+        inside.stderr.wait_for(&format!(
+            "unable to connect to {link}: unable to bind to {local}: cannot assign requested address"
+        ));
+    }
+}
+
+#[test]
 fn a_server_that_comes_back_is_dialled_again() {
     let address = ReservedPort::new();
     let tcpfwd = node!("tcpfwd 127.0.0.1:0 {address}");

@@ -155,6 +155,8 @@ pub enum DialError {
     NoName(Arc<str>),
     /// The last address that was tried gave this.
     Failed(io::Error),
+    /// The local address could not be had.
+    NotBound(SocketAddr, io::Error),
     /// Nobody answered in time.
     TimedOut,
     /// The kernel joined the socket to itself: nobody listens on that local port.
@@ -426,7 +428,7 @@ impl Trying {
                     });
                     self.next_at = now + ATTEMPT_DELAY;
                 }
-                Err(error) => self.last_error = DialError::Failed(error),
+                Err(error) => self.last_error = error,
             }
         }
         if self.attempts.is_empty() && self.candidates.is_empty() {
@@ -481,7 +483,7 @@ fn start_attempt(
     registry: &Registry,
     key: Key,
     slot: Slot,
-) -> io::Result<End> {
+) -> Result<End, DialError> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -492,7 +494,7 @@ fn start_attempt(
         bind_local(&socket, bind, address)?;
     }
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error.into()),
         _ => {}
     }
     let mut end = End::socket(socket.into());
@@ -500,7 +502,7 @@ fn start_attempt(
     Ok(end)
 }
 
-fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> io::Result<()> {
+fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> Result<(), DialError> {
     let unspecified = if remote.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -509,16 +511,16 @@ fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> io::Res
     match bind.port {
         Some(_) => socket.set_reuse_address(true)?,
         // The port is picked when the peer is known, so that one port can serve dials to several peers.
-        None => setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?,
+        None => setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(io::Error::from)?,
     }
-    socket.bind(
-        &with_zone(
-            bind.ip.unwrap_or(unspecified),
-            bind.port.unwrap_or(0),
-            bind.zone,
-        )
-        .into(),
-    )
+    let local = with_zone(
+        bind.ip.unwrap_or(unspecified),
+        bind.port.unwrap_or(0),
+        bind.zone,
+    );
+    socket
+        .bind(&local.into())
+        .map_err(|error| DialError::NotBound(local, error))
 }
 
 /// A Unix socket connects at once or not at all; EAGAIN says that its backlog is full.
@@ -572,7 +574,11 @@ impl DialError {
         match self {
             Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
             Self::Through(obstacle) => obstacle.code() == RefusedCode::Refused,
-            Self::NoName(_) | Self::TimedOut | Self::ToItself | Self::OwnAddress => false,
+            Self::NoName(_)
+            | Self::NotBound(..)
+            | Self::TimedOut
+            | Self::ToItself
+            | Self::OwnAddress => false,
         }
     }
 
@@ -588,6 +594,7 @@ impl DialError {
             Self::TimedOut => RefusedCode::Timeout,
             Self::ToItself | Self::OwnAddress => RefusedCode::Refused,
             Self::Through(obstacle) => obstacle.code(),
+            Self::NotBound(..) => RefusedCode::Other,
             Self::Failed(error) => match error.raw_os_error() {
                 Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ENOENT) => RefusedCode::Refused,
                 Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM) => {
@@ -597,6 +604,12 @@ impl DialError {
                 _ => RefusedCode::Other,
             },
         }
+    }
+}
+
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -610,6 +623,14 @@ impl fmt::Display for DialError {
                 f.write_str("the peer is this very host: the socket connected to itself")
             }
             Self::Failed(error) => f.write_str(&report::reason(error)),
+            Self::NotBound(local, error) => {
+                f.write_str("unable to bind to ")?;
+                match local.port() {
+                    0 => local.ip().fmt(f)?,
+                    _ => local.fmt(f)?,
+                }
+                write!(f, ": {}", report::reason(error))
+            }
             Self::Through(obstacle) => obstacle.fmt(f),
         }
     }

@@ -69,7 +69,7 @@ enum Outcome {
     Connected,
     Itself,
     Again(Answer, io::Error),
-    Failed(io::Error),
+    Failed(DialError),
 }
 
 impl FourWay {
@@ -156,7 +156,7 @@ impl FourWay {
             self.attempt = None;
             let (outcome, mut end) = match self.fire(due, now) {
                 Ok((end, outcome)) => (outcome, Some(end)),
-                Err(error) => (Some(Outcome::of(error)), None),
+                Err(outcome) => (Some(outcome), None),
             };
             if let Some(end) = &mut end
                 && matches!(outcome, None | Some(Outcome::Connected))
@@ -183,7 +183,7 @@ impl FourWay {
     }
 
     /// One try. On a short path its answer is there when the call returns.
-    fn fire(&mut self, due: Duration, now: Instant) -> io::Result<(End, Option<Outcome>)> {
+    fn fire(&mut self, due: Duration, now: Instant) -> Result<(End, Option<Outcome>), Outcome> {
         self.ticks.fired(self.wall());
         let seat = self.ticks.is_exact().then(Seat::at_random);
         let socket = Socket::new(
@@ -194,7 +194,9 @@ impl FourWay {
         prepare(&socket, self.purpose)?;
         errors::keep(&socket, self.peer.ip(), true)?;
         socket.set_reuse_address(true)?;
-        socket.bind(&self.local.into())?;
+        socket
+            .bind(&self.local.into())
+            .map_err(|error| Outcome::of_bind(self.local, error))?;
         if seat.is_some() {
             spin_until(due.saturating_sub(self.clock_offset));
             self.ticks.fired(self.wall());
@@ -202,11 +204,13 @@ impl FourWay {
         let result = socket.connect(&self.peer.into());
         drop(seat);
         match result {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
+                return Err(error.into());
+            }
             _ => {}
         }
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-        let answered = poll(&mut fds, PollTimeout::ZERO)? > 0;
+        let answered = poll(&mut fds, PollTimeout::ZERO).map_err(io::Error::from)? > 0;
         let mut end = End::socket(socket.into());
         let outcome = if answered {
             self.outcome(&mut end, now)
@@ -220,7 +224,7 @@ impl FourWay {
     /// then goes on with its try.
     fn outcome(&mut self, end: &mut End, now: Instant) -> Option<Outcome> {
         let Ok(info) = tcp_info(end.as_fd()) else {
-            return Some(Outcome::of(end.failure()));
+            return Some(end.failure().into());
         };
         match info.state {
             State::Closed => {
@@ -228,14 +232,12 @@ impl FourWay {
                     self.ticks.broke();
                 }
                 let error = end.failure();
-                if end.was_refused_by_icmp() {
-                    return Some(Outcome::Again(Answer::Unreachable, error));
-                }
-                return Some(match Outcome::of(error) {
+                let answer = match answer_of(&error) {
+                    Some(answer) if !end.was_refused_by_icmp() => answer,
                     // What ends a try that is under way came from outside, and a kernel that keeps no errors did not say so.
-                    Outcome::Failed(error) => Outcome::Again(Answer::Unreachable, error),
-                    outcome => outcome,
-                });
+                    _ => Answer::Unreachable,
+                };
+                return Some(Outcome::Again(answer, error));
             }
             State::Opening | State::Open => end.forgive(),
         }
@@ -263,7 +265,7 @@ impl FourWay {
                 Some(Step::Connected(end, Peer::Tcp(self.peer)))
             }
             (Outcome::Itself | Outcome::Connected, _) => Some(Step::Failed(DialError::OwnAddress)),
-            (Outcome::Failed(error), _) => Some(Step::Failed(DialError::Failed(error))),
+            (Outcome::Failed(error), _) => Some(Step::Failed(error)),
             (Outcome::Again(answer, error), end) => {
                 // The next try is another connection of the same ports.
                 drop(end);
@@ -280,22 +282,37 @@ impl FourWay {
 }
 
 impl Outcome {
-    fn of(error: io::Error) -> Self {
-        let answer = match error.raw_os_error() {
-            Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ECONNABORTED) => Answer::Reset,
-            Some(
-                libc::EHOSTUNREACH
-                | libc::ENETUNREACH
-                | libc::EHOSTDOWN
-                | libc::ENETDOWN
-                | libc::ENONET
-                | libc::EPROTO
-                | libc::EPERM,
-            ) => Answer::Unreachable,
-            Some(libc::ETIMEDOUT) => Answer::Nothing,
-            Some(libc::EADDRNOTAVAIL | libc::EADDRINUSE) => Answer::Busy,
-            _ => return Self::Failed(error),
-        };
-        Self::Again(answer, error)
+    /// In use, the address may be free later; not of this host, it is a fault to be told.
+    fn of_bind(local: SocketAddr, error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => Self::Again(Answer::Busy, error),
+            _ => Self::Failed(DialError::NotBound(local, error)),
+        }
+    }
+}
+
+/// Of a call.
+impl From<io::Error> for Outcome {
+    fn from(error: io::Error) -> Self {
+        match answer_of(&error) {
+            Some(answer) => Self::Again(answer, error),
+            None => Self::Failed(error.into()),
+        }
+    }
+}
+
+fn answer_of(error: &io::Error) -> Option<Answer> {
+    match error.raw_os_error()? {
+        libc::ECONNREFUSED | libc::ECONNRESET | libc::ECONNABORTED => Some(Answer::Reset),
+        libc::EHOSTUNREACH
+        | libc::ENETUNREACH
+        | libc::EHOSTDOWN
+        | libc::ENETDOWN
+        | libc::ENONET
+        | libc::EPROTO
+        | libc::EPERM => Some(Answer::Unreachable),
+        libc::ETIMEDOUT => Some(Answer::Nothing),
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => Some(Answer::Busy),
+        _ => None,
     }
 }
