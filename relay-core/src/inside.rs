@@ -289,14 +289,15 @@ impl Tool for Inside {
     fn drain(&mut self, context: &mut Context) {
         self.draining = true;
         self.keeper.drain();
-        let welcomed = |entry: &Entry| matches!(entry, Entry::Link(entry) if !matches!(entry.carrier.stage, Stage::Greeting));
+        // Once HELLO is out, a client may be on its way.
+        let introduced = |entry: &Entry| matches!(entry, Entry::Link(entry) if !entry.carrier.link.end.is_proving());
         let keys: Vec<_> = self
             .entries
             .iter_mut()
-            .map(|(key, entry)| (key, welcomed(entry)))
+            .map(|(key, entry)| (key, introduced(entry)))
             .collect();
-        for (key, welcomed) in keys {
-            if welcomed {
+        for (key, introduced) in keys {
+            if introduced {
                 self.give_back(key, context.now());
             } else {
                 self.entries.remove(key);

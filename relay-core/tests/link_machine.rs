@@ -823,6 +823,24 @@ fn the_inside_node_asks_for_bye_and_serves_until_it_comes() {
 }
 
 #[test]
+fn the_inside_node_may_ask_for_bye_before_it_is_welcomed() {
+    let now = Instant::now();
+    let mut outside = LinkEnd::new(Link::outside(HEARTBEAT, now), now);
+    let mut inside = LinkEnd::new(Link::inside(hello(), now), now);
+    inside.link.bye();
+    let said = inside.says();
+    assert_eq!(outside.hears(&said[0]), Event::Hello(hello()));
+    outside.link.welcome(OUTSIDE);
+    outside.link.open(open(), now);
+    assert_eq!(outside.hears(&said[1]), Event::Bye);
+    assert!(matches!(
+        deliver(&mut outside, &mut inside)[..],
+        [Event::Welcome(OUTSIDE), Event::Open(_)]
+    ));
+    assert!(outside.link.bye_requested());
+}
+
+#[test]
 fn byes_of_both_nodes_may_cross() {
     let (mut outside, mut inside) = idle();
     outside.link.bye();

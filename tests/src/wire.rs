@@ -26,9 +26,48 @@ pub fn enter(link: &End, service: &str) {
 
 /// Takes the HELLO on `link` as an outside node does, and says WELCOME.
 pub fn welcome(link: &End) {
+    receive_hello(link);
+    send_welcome(link);
+}
+
+/// Takes the HELLO on `link`.
+#[track_caller]
+pub fn receive_hello(link: &End) {
     receive_frame(link, HELLO);
+}
+
+/// Says WELCOME on `link`.
+pub fn send_welcome(link: &End) {
     let body = [&[VERSIONS[1]], NODE.as_slice(), &HEARTBEAT_MS].concat();
     link.send(&frame(WELCOME, &body));
+}
+
+/// Opens the first session on `link`, of a client without an address that says `bytes` and ends.
+pub fn open(link: &End, bytes: &[u8]) {
+    let number = 1_u32.to_be_bytes();
+    // The nameless service, its first port, an id, no addresses.
+    let body = [number.as_slice(), &[0], &[0, 0], &NODE, &[0], &[0, 0]].concat();
+    let frames = [frame(OPEN, &body), frame(DATA, bytes), frame(END, &[])];
+    link.send(&frames.concat());
+}
+
+/// Takes what a server says in a session that it accepts and ends: `bytes`, in one piece.
+#[track_caller]
+pub fn expect_session(link: &End, bytes: &[u8]) {
+    receive_frame(link, OPENED);
+    assert_eq!(receive_frame(link, DATA), bytes);
+    receive_frame(link, END);
+}
+
+/// Takes the request for BYE on `link`.
+#[track_caller]
+pub fn receive_bye(link: &End) {
+    receive_frame(link, BYE);
+}
+
+/// Says BYE on `link`.
+pub fn send_bye(link: &End) {
+    link.send(&frame(BYE, &[]));
 }
 
 /// Sends PING after PING on `link`, and reads none of the answers, until the link ends.
@@ -55,16 +94,21 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[track_caller]
-fn receive_frame(link: &End, kind: u8) {
+fn receive_frame(link: &End, kind: u8) -> Vec<u8> {
     let header = link.receive(4);
     assert_eq!(header[0], kind, "the type of a frame");
     let length = u32::from_be_bytes([0, header[1], header[2], header[3]]);
-    link.receive(length as usize);
+    link.receive(length as usize)
 }
 
 const HELLO: u8 = 0x80;
 const WELCOME: u8 = 0x81;
+const OPEN: u8 = 0x82;
+const OPENED: u8 = 0x83;
+const DATA: u8 = 0x85;
+const END: u8 = 0x86;
 const PING: u8 = 0x89;
+const BYE: u8 = 0x8b;
 
 const MAGIC: [u8; 8] = *b"\xf0relay1\n";
 /// The lowest and the highest version.

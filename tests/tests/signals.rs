@@ -6,7 +6,7 @@ use relay_tests::data::assert_same;
 use relay_tests::kernel::wait_until_closed;
 use relay_tests::patience::A_WHILE;
 use relay_tests::terminal::Terminal;
-use relay_tests::{Launch, Node, Plan, Server, Service, node, session_tests};
+use relay_tests::{Launch, Node, Plan, Server, Service, node, session_tests, wire};
 
 session_tests! {
     ours:
@@ -76,6 +76,25 @@ fn a_program_that_is_killed_resets_its_sessions(plan: Plan) {
     }
     client.expect_reset();
     server.expect_reset();
+}
+
+// The outside node chooses a link for a client as soon as it has read HELLO.
+#[test]
+fn a_client_that_is_on_its_way_to_an_inside_node_that_ends_is_served() {
+    let service = Service::echo();
+    let outside = Server::start();
+    let mut inside = node!("connect-connect --idle 1 {outside} {service}");
+    let link = outside.accept();
+    wire::receive_hello(&link);
+    inside.signal(Signal::SIGTERM);
+    wire::receive_bye(&link);
+    wire::send_welcome(&link);
+    wire::open(&link, b"question");
+    wire::expect_session(&link, b"question");
+    wire::send_bye(&link);
+    link.expect_eof();
+    drop(link);
+    assert_eq!(inside.exit_code(), 0);
 }
 
 #[test]

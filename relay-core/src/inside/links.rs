@@ -220,9 +220,11 @@ impl Inside {
         }
     }
 
-    /// Asks the outside node to take the link back.
+    /// Asks the outside node, once, to take the link back.
     pub(super) fn give_back(&mut self, key: Key, now: Instant) {
-        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
+            && entry.returned.is_none()
+        {
             entry.carrier.link.protocol.bye();
             entry.returned = Some(now);
             self.entries.wake(key);
@@ -349,6 +351,8 @@ impl Inside {
         } = *entry;
         match carrier.stage {
             Stage::Leaving(_) => {}
+            // It was only for a client that was perhaps on its way.
+            Stage::Greeting if self.draining => {}
             Stage::Greeting => {
                 self.keeper.not_welcomed(&address, now);
                 self.tell_outage(format_args!("unable to link to {address}: {why}"), context);

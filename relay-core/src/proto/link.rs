@@ -562,14 +562,16 @@ impl Link {
         }
     }
 
-    /// Outside, on an idle link: no OPEN follows. Inside: asks for that.
+    /// Outside, on an idle link: no OPEN follows. Inside, from HELLO on: asks for that.
     pub fn bye(&mut self) {
         match (self.role, &self.phase) {
             (Role::Outside, Phase::Idle) => {
                 self.pending.bye = true;
                 self.phase = Phase::Leaving;
             }
-            (Role::Inside, Phase::Idle | Phase::Session(_)) => self.pending.bye = true,
+            (Role::Inside, Phase::ExpectWelcome { .. } | Phase::Idle | Phase::Session(_)) => {
+                self.pending.bye = true;
+            }
             _ => {}
         }
     }
