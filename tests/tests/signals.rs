@@ -1,10 +1,14 @@
 //! Signals: draining, the second request to end, terminals that go away, the status line.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use relay_tests::counters::Counters;
-use relay_tests::data::assert_same;
+use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::wait_until_closed;
-use relay_tests::patience::A_WHILE;
+use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::terminal::Terminal;
 use relay_tests::{Launch, Node, Plan, Server, Service, node, session_tests, wire};
 
@@ -14,7 +18,8 @@ session_tests! {
         a_session_may_finish_while_no_new_one_begins,
         a_second_request_ends_at_once_and_resets_what_runs,
         a_session_that_outlasts_the_drain_timeout_is_reset,
-        a_program_that_is_killed_resets_its_sessions;
+        a_program_that_is_killed_resets_its_sessions,
+        bulk_goes_on_when_the_programs_were_stopped_and_continued;
 }
 
 fn a_program_without_sessions_ends_at_once(plan: Plan) {
@@ -76,6 +81,35 @@ fn a_program_that_is_killed_resets_its_sessions(plan: Plan) {
     }
     client.expect_reset();
     server.expect_reset();
+}
+
+// As by ^Z and fg, a debugger, a freezer. A splice that is under way then moves less than it could.
+fn bulk_goes_on_when_the_programs_were_stopped_and_continued(plan: Plan) {
+    let (client, server, route) = plan.session();
+    let chunk = noise(1, MIB);
+    let enough = AtomicBool::new(false);
+    thread::scope(|all| {
+        all.spawn(|| {
+            while !enough.load(Ordering::Relaxed) {
+                client.send(&chunk);
+            }
+            client.shutdown_write();
+        });
+        let interruptions = all.spawn(|| {
+            for _ in 0..500 {
+                for node in route.nodes() {
+                    node.signal(Signal::SIGSTOP);
+                    node.signal(Signal::SIGCONT);
+                }
+                let_pass(Duration::from_micros(500));
+            }
+        });
+        while !interruptions.is_finished() {
+            server.expect(&chunk);
+        }
+        enough.store(true, Ordering::Relaxed);
+        server.receive_to_eof();
+    });
 }
 
 // The outside node chooses a link for a client as soon as it has read HELLO.
