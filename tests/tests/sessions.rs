@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use relay_tests::data::{MIB, assert_same, noise};
-use relay_tests::{End, Plan, Service, session_tests};
+use relay_tests::{End, Plan, Server, Service, session_tests};
 
 session_tests! {
     everywhere:
@@ -22,7 +22,8 @@ session_tests! {
     ours:
         no_message_waits_for_a_timer,
         an_urgent_byte_keeps_its_place_in_a_message,
-        an_urgent_byte_keeps_its_place_in_bulk;
+        an_urgent_byte_keeps_its_place_in_bulk,
+        an_urgent_byte_just_before_the_end_of_bulk_does_not_cut_it_short;
 }
 
 fn bytes_go_both_ways(plan: Plan) {
@@ -201,6 +202,27 @@ fn an_urgent_byte_keeps_its_place_in_bulk(plan: Plan) {
             receiver.expect(&bulk);
             receiver.expect(b"!");
             receiver.expect(&bulk[..MIB]);
+        });
+    }
+}
+
+fn an_urgent_byte_just_before_the_end_of_bulk_does_not_cut_it_short(plan: Plan) {
+    let server = Server::start();
+    let route = plan.to(&server);
+    let bulk = noise(1, 3 * MIB);
+    for length in (MIB..3 * MIB).step_by(MIB / 16) {
+        let client = route.dial();
+        let inside = server.accept();
+        thread::scope(|both| {
+            both.spawn(|| {
+                client.send(&bulk[..length]);
+                client.send_urgent(b'!');
+                send_all(&client, b"end");
+            });
+            assert_same(
+                &inside.receive_to_eof(),
+                &[&bulk[..length], b"!end"].concat(),
+            );
         });
     }
 }

@@ -2,13 +2,14 @@
 //! terminal.
 
 use std::io::{Read, Write, pipe};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 use relay_tests::counters::{Counters, number_of};
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::patience::{A_WHILE, let_pass};
@@ -208,6 +209,40 @@ fn a_reset_of_the_server_resets_a_client_on_descriptor_0() {
     server.accept().reset();
     client.expect_reset();
     assert_eq!(tcpfwd.exit_code(), 111);
+}
+
+#[test]
+fn an_urgent_byte_on_standard_input_keeps_its_place() {
+    let server = Server::start();
+    let (client, connection) = connected();
+    client.send(b"abc");
+    client.send_urgent(b'd');
+    client.send(b"efg");
+    let _tcpfwd = Launch::new(&format!("tcpfwd - {server}"))
+        .stdin(connection)
+        .stdout(Stdio::piped())
+        .spawn();
+    server.accept().expect(b"abcdefg");
+}
+
+#[test]
+fn packets_on_standard_input_are_all_read() {
+    let server = Server::start();
+    let (outer, inner) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .unwrap();
+    for packet in [b"one ", b"two ", b"six "] {
+        send(outer.as_raw_fd(), packet, MsgFlags::empty()).unwrap();
+    }
+    let _tcpfwd = Launch::new(&format!("tcpfwd - {server}"))
+        .stdin(inner)
+        .stdout(Stdio::piped())
+        .spawn();
+    server.accept().expect(b"one two six ");
 }
 
 #[test]

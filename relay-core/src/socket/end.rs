@@ -51,9 +51,9 @@ pub struct End {
 enum Stops {
     /// Nowhere.
     Never,
-    /// At a descriptor that the peer passes along (unix(7)).
+    /// At the end of a packet, or at a descriptor that the peer passes along (unix(7)).
     AtDescriptors,
-    /// At urgent data (tcp(7)), where splice(2) would say that there is nothing.
+    /// At urgent data (tcp(7)), where splice(2) would say that there is nothing, or that nothing follows.
     AtUrgent,
 }
 
@@ -107,6 +107,8 @@ impl End {
         Self {
             read_medium: read.1,
             write: WriteHalf::Own(write.0, write.1),
+            // Whatever kind of socket it may be that is read.
+            stops: Stops::AtDescriptors,
             ..Self::socket(read.0)
         }
     }
@@ -159,7 +161,8 @@ impl End {
                 Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
             }
             (WriteHalf::Shared, _) => Interest::READABLE | Interest::WRITABLE,
-            (WriteHalf::Own(..) | WriteHalf::Shut, _) => Interest::READABLE,
+            (_, Medium::Socket) => Interest::READABLE | Interest::PRIORITY,
+            (_, _) => Interest::READABLE,
         }
     }
 
@@ -382,7 +385,7 @@ impl End {
         }
     }
 
-    /// Moves up to `max` bytes into `pipe`; 0 is the end of file.
+    /// Moves up to `max` bytes into `pipe`; 0 is the end of file, which of a socket only a read tells.
     pub fn splice_in(&mut self, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -396,6 +399,11 @@ impl End {
         }
         let empty = pipe.held() == 0;
         let result = pipe.fill(self.read.as_fd(), max);
+        if matches!(result, Ok(0)) && self.read_medium == Medium::Socket {
+            // The end of file, or urgent data that no event has told of yet, with the end of file somewhere behind it: a read knows.
+            self.stops = Stops::AtUrgent;
+            return Err(Errno::EINVAL.into());
+        }
         // With bytes in the pipe, EAGAIN may mean that the pipe is full.
         if empty && result.as_ref().is_err_and(is_blocked) {
             self.readable = false;
