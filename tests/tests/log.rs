@@ -3,6 +3,7 @@
 use std::io;
 
 use relay_tests::data::assert_same;
+use relay_tests::scratch::Scratch;
 use relay_tests::{End, Launch, Node, ReservedPort, Running, Server, Service, node};
 
 #[test]
@@ -46,6 +47,20 @@ fn the_line_of_a_session_says_when_the_server_closed_first() {
     drop(client);
     let line = session_line(&tcpfwd);
     assert!(line.contains("server closed first"), "{line}");
+}
+
+#[test]
+fn a_log_that_may_grow_no_further_ends_nothing() {
+    let service = Service::greeting("hello");
+    let scratch = Scratch::new();
+    let line = format!("ulimit -f 1; exec tcpfwd -v --print-address 127.0.0.1:0 {service} 2>log");
+    let launch = Launch::shell(&line).directory(scratch.path());
+    let tcpfwd = Node::announced(launch).unwrap();
+    for _ in 0..20 {
+        serve(&tcpfwd);
+    }
+    let length = scratch.read("log").len();
+    assert!(length == 512 || length == 1024, "{length}");
 }
 
 #[test]

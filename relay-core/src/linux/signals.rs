@@ -39,7 +39,10 @@ impl Signals {
                 set.add(signal);
             }
         }
-        set.thread_block()?;
+        let mut blocked = set;
+        // A file that may grow no further (RLIMIT_FSIZE) is a failed write, and nothing to end for: the log may be such a file.
+        blocked.add(Signal::SIGXFSZ);
+        blocked.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         // A momentary route dies with its terminal.
         let has_terminal = std::fs::File::open("/dev/tty").is_ok();
