@@ -396,6 +396,23 @@ fn one_talks_to_a_server_at_a_terminal() {
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 
+#[test]
+fn a_terminal_on_one_descriptor_is_read_and_written() {
+    for word in ["fd:0", "fd:5"] {
+        let server = Server::start();
+        let terminal = Terminal::open();
+        let screen = terminal.watch_screen();
+        let _tcpfwd = Launch::shell(&format!("exec tcpfwd {word} {server} 5<&0"))
+            .stdin(terminal.descriptor())
+            .spawn();
+        let inside = server.accept();
+        terminal.type_in(b"HELO\n");
+        inside.expect(b"HELO\n");
+        inside.send(b"220 ready\r\n");
+        screen.wait_for("220 ready");
+    }
+}
+
 // O_NONBLOCK belongs to everyone who shares a descriptor: the shell finds its terminal unusable afterwards.
 #[test]
 fn a_terminal_stays_as_it_was() {

@@ -104,6 +104,9 @@ pub fn connection(read: RawFd, write: RawFd, purpose: Purpose) -> io::Result<End
         } else {
             End::socket(read_fd)
         }
+    } else if write == read {
+        let write_fd = read_fd.try_clone()?;
+        End::pair((read_fd, read_medium), (write_fd, read_medium))
     } else {
         End::pair((read_fd, read_medium), take(write, purpose)?)
     };
