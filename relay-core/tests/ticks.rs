@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use relay_core::link::ticks::{Answer, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
+use relay_core::link::ticks::{Answer, DEAF, DEAF_AT_FIRST, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
 
 #[test]
 fn behind_firewalls_that_reset_two_ends_meet_though_the_path_has_no_delay() {
@@ -42,7 +42,7 @@ fn on_a_path_with_delay_clocks_may_differ_by_more_than_it() {
 fn behind_firewalls_that_drop_they_meet_at_the_first_try_of_the_later_one() {
     let took = trials(|seed| {
         let mut world = World::new(seed);
-        world.drops = [true, true];
+        world.firewalls = [Firewall::Drops; 2];
         world.one_way = Duration::from_millis(20);
         world.later = world.up_to(Duration::from_secs(3600));
         world
@@ -59,12 +59,41 @@ fn behind_firewalls_that_drop_they_meet_at_the_first_try_of_the_later_one() {
 fn one_firewall_that_drops_leaves_all_to_the_ticks_of_the_end_that_is_reset() {
     let took = trials(|seed| {
         let mut world = World::new(seed);
-        world.drops = [true, false];
+        world.firewalls = [Firewall::Drops, Firewall::Resets];
         world.one_way = Duration::from_micros(30);
         world.later = world.up_to(Duration::from_secs(10));
         world
     });
     assert!(took.iter().all(|time| *time < 2 * TICK), "{took:?}");
+}
+
+#[test]
+fn where_icmp_answers_the_later_one_finds_a_dial_under_way_whenever_it_comes() {
+    use Firewall::{Drops, Icmp, Resets};
+    for firewalls in [
+        [Icmp, Icmp],
+        [Drops, Icmp],
+        [Icmp, Drops],
+        [Icmp, Resets],
+        [Resets, Icmp],
+    ] {
+        for (waited, longest) in [(0, 3 * TICK), (3600, 2 * ROUND)] {
+            let took = trials(|seed| {
+                let mut world = World::new(seed);
+                world.firewalls = firewalls;
+                world.one_way = Duration::from_millis(20);
+                world.later = Duration::from_secs(waited) + world.up_to(ROUND);
+                world
+            });
+            // Only an end that is reset has to wait for its instants.
+            let longest = if firewalls[1] == Resets {
+                longest
+            } else {
+                Duration::from_millis(1100)
+            };
+            assert!(*took.last().unwrap() < longest, "{firewalls:?}: {took:?}");
+        }
+    }
 }
 
 #[test]
@@ -98,7 +127,26 @@ fn after_a_loss_the_firewall_is_given_the_time_to_forget() {
 }
 
 #[test]
-fn what_icmp_answers_is_tried_again_at_once_and_after_a_while_in_rounds() {
+fn a_try_that_icmp_ends_is_followed_by_a_deaf_one_at_once() {
+    let start = Duration::from_secs(1_800_000_000);
+    let mut ticks = Ticks::new((5555, 6666), false, 1, start);
+    ticks.fired(start);
+    assert_eq!(ticks.deaf_until(), Some(start + DEAF_AT_FIRST));
+    let mut now = start;
+    while now < start + 10 * ROUND {
+        now = ticks.deaf_until().unwrap();
+        assert!(ticks.hears(now) && ticks.deaf_until().is_none());
+        now += Duration::from_millis(140);
+        ticks.answered(Answer::Unreachable, now);
+        assert_eq!(ticks.due(), now);
+        ticks.fired(now);
+        assert_eq!(ticks.deaf_until(), Some(now + DEAF));
+    }
+}
+
+/// As where there is no way at all, or where nothing can be made deaf.
+#[test]
+fn what_ends_a_deaf_try_all_the_same_is_met_by_rounds_after_a_while() {
     let round_trip = Duration::from_millis(40);
     let start = Duration::from_secs(1_800_000_000);
     let mut ticks = Ticks::new((5555, 6666), false, 1, start);
@@ -221,9 +269,16 @@ struct World {
     offset: Duration,
     /// When it starts.
     later: Duration,
-    /// Whether the firewall of each end drops what comes early, or resets it.
-    drops: [bool; 2],
+    firewalls: [Firewall; 2],
     on_the_way: Vec<(Duration, Packet)>,
+}
+
+/// What a firewall does with what comes early.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Firewall {
+    Drops,
+    Resets,
+    Icmp,
 }
 
 struct End {
@@ -238,8 +293,24 @@ struct End {
 
 #[derive(Clone, Copy)]
 enum Packet {
-    Syn { to: usize, number: u32 },
+    Syn(Syn),
     Reset { to: usize, number: u32 },
+    Icmp(Syn),
+}
+
+#[derive(Clone, Copy)]
+struct Syn {
+    to: usize,
+    number: u32,
+    sent: Duration,
+    /// A deaf end hears it.
+    far: bool,
+}
+
+impl End {
+    fn hears(&mut self, now: Duration) -> bool {
+        self.ticks.hears(now + self.offset) || self.ticks.deaf_until().is_none()
+    }
 }
 
 impl World {
@@ -249,7 +320,7 @@ impl World {
             one_way: Duration::ZERO,
             offset: Duration::ZERO,
             later: Duration::ZERO,
-            drops: [false, false],
+            firewalls: [Firewall::Resets; 2],
             on_the_way: Vec::new(),
         }
     }
@@ -290,48 +361,101 @@ impl World {
         end.ticks.fired(now + end.offset);
         end.tries += 1;
         end.trying = Some((end.tries, false));
-        let (to, number) = (1 - at, end.tries);
-        self.on_the_way
-            .push((now + self.one_way, Packet::Syn { to, number }));
+        let syn = Syn {
+            to: 1 - at,
+            number: end.tries,
+            sent: now,
+            far: end.ticks.deaf_until().is_none(),
+        };
+        self.on_the_way.push((now + self.one_way, Packet::Syn(syn)));
         end.fires_at = end.ticks.due() - end.offset;
     }
 
     /// Whether the two ends have met.
     fn arrives(&mut self, packet: Packet, ends: &mut [End; 2], now: Duration) -> bool {
         match packet {
-            Packet::Syn { to, number } => {
-                let (there, from) = (&ends[to], &ends[1 - to]);
-                match (there.trying, from.trying) {
-                    // The firewall let a SYN out, and lets this one in; unless the answer to that one is a reset.
-                    (Some((_, false)), Some((trying, false))) if trying == number => return true,
-                    (None | Some((_, true)), Some((trying, _))) if trying == number => {
-                        if self.drops[to] {
-                            let again = now + Duration::from_secs(1);
-                            self.on_the_way.push((again, packet));
-                        } else {
+            Packet::Syn(syn) => {
+                let Syn {
+                    to, number, far, ..
+                } = syn;
+                let trying = ends[to].trying;
+                // What the other firewall reset has closed the hole in this one.
+                let open = match self.firewalls[1 - to] {
+                    Firewall::Resets => trying.is_some_and(|(_, reset)| !reset),
+                    Firewall::Drops | Firewall::Icmp => ends[to].tries > 0,
+                };
+                let from = &mut ends[1 - to];
+                if from.trying.is_none_or(|(trying, _)| trying != number) {
+                    return false;
+                }
+                if open {
+                    assert!(
+                        trying.is_some(),
+                        "nobody is there, and a firewall remembers"
+                    );
+                    let reset = from.trying.is_some_and(|(_, reset)| reset);
+                    if !reset && (far || ends[to].hears(now)) {
+                        return true;
+                    }
+                    self.repeat(syn, &ends[1 - to]);
+                } else {
+                    match self.firewalls[to] {
+                        Firewall::Drops => self.repeat(syn, from),
+                        Firewall::Resets => {
+                            from.trying = Some((number, true));
                             let reset = Packet::Reset { to: 1 - to, number };
                             self.on_the_way.push((now + self.one_way, reset));
-                            ends[1 - to].trying = Some((number, true));
+                        }
+                        Firewall::Icmp => {
+                            let icmp = Packet::Icmp(syn);
+                            self.on_the_way.push((now + self.one_way, icmp));
                         }
                     }
-                    _ => {}
+                }
+            }
+            Packet::Icmp(syn) => {
+                let end = &mut ends[1 - syn.to];
+                if end.trying.is_none_or(|(trying, _)| trying != syn.number) {
+                    return false;
+                }
+                if end.hears(now) {
+                    self.answered(Answer::Unreachable, end, now);
+                } else {
+                    self.repeat(syn, end);
                 }
             }
             Packet::Reset { to, number } => {
                 let end = &mut ends[to];
                 if end.trying.is_some_and(|(trying, _)| trying == number) {
-                    end.trying = None;
-                    end.ticks.answered(Answer::Reset, now + end.offset);
-                    let due = end.ticks.due() - end.offset;
-                    let late = match (due > now, end.ticks.is_exact()) {
-                        (true, true) => Duration::from_micros(self.rng.u64(..20)),
-                        (true, false) => Duration::from_micros(self.rng.u64(..1500)),
-                        (false, _) => Duration::from_micros(self.rng.u64(25..100)),
-                    };
-                    end.fires_at = due.max(now) + late;
+                    self.answered(Answer::Reset, end, now);
                 }
             }
         }
         false
+    }
+
+    /// The kernel of `from` repeats it.
+    fn repeat(&mut self, syn: Syn, from: &End) {
+        let sent = syn.sent + Duration::from_secs(1);
+        let deaf_until = from.ticks.deaf_until();
+        let again = Syn {
+            sent,
+            far: deaf_until.is_none_or(|until| until <= sent + from.offset),
+            ..syn
+        };
+        self.on_the_way
+            .push((sent + self.one_way, Packet::Syn(again)));
+    }
+
+    fn answered(&mut self, answer: Answer, end: &mut End, now: Duration) {
+        end.trying = None;
+        end.ticks.answered(answer, now + end.offset);
+        let due = end.ticks.due() - end.offset;
+        let late = match (due > now, end.ticks.is_exact()) {
+            (true, true) => Duration::from_micros(self.rng.u64(..20)),
+            (true, false) => Duration::from_micros(self.rng.u64(..1500)),
+            (false, _) => Duration::from_micros(self.rng.u64(25..100)),
+        };
+        end.fires_at = due.max(now) + late;
     }
 }

@@ -23,6 +23,7 @@ use relay_tests::{End, Node, PATIENCE, Running, Service};
 relay_tests::network_tests! {
     messages_by_hand_pass_each_pair_of_firewalls,
     either_side_may_come_later,
+    a_side_that_comes_much_later_finds_a_dial_under_way,
     a_long_path_makes_no_difference,
     ipv6_is_passed_too,
     firewalls_that_answer_each_dial_by_icmp_are_passed,
@@ -64,6 +65,25 @@ fn either_side_may_come_later() {
     });
 }
 
+/// Nor if it comes when the other one's first zeal is over.
+fn a_side_that_comes_much_later_finds_a_dial_under_way() {
+    let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
+    let pairs = [
+        BOTH_SAY_UNREACHABLE,
+        BOTH_ALWAYS_SAY_UNREACHABLE,
+        (Firewall::DROPS, always),
+        (Firewall::RESETS, always),
+        (always, Firewall::RESETS),
+    ];
+    for_each(&pairs, Duration::from_millis(20), |lab| {
+        let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
+        let_pass(MUCH_LATER);
+        let b = talker(&lab.b, "4way:hostA:5555", "world\n");
+        expect_heard(a, "world\n");
+        expect_heard(b, "hello\n");
+    });
+}
+
 fn a_long_path_makes_no_difference() {
     let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
     for_each(&pairs, Duration::from_millis(100), |lab| {
@@ -87,7 +107,7 @@ fn ipv6_is_passed_too() {
 fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
     let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
     let pairs = [
-        (always, always),
+        BOTH_ALWAYS_SAY_UNREACHABLE,
         (Firewall::DROPS, always),
         (Firewall::RESETS, always),
         (always, Firewall::RESETS),
@@ -250,8 +270,12 @@ fn a_side_that_is_killed_is_found_again() {
 }
 
 fn a_side_that_is_killed_far_away_is_found_again() {
-    // Not where both answer by ICMP: on a long path the restarted end may let these ports rest for minutes, as relay-4way(7) says.
-    let pairs = [BOTH_DROP, BOTH_RESET];
+    let pairs = [
+        BOTH_DROP,
+        BOTH_RESET,
+        BOTH_SAY_UNREACHABLE,
+        BOTH_ALWAYS_SAY_UNREACHABLE,
+    ];
     killed_and_found_again(&pairs, Duration::from_millis(20));
 }
 
@@ -430,6 +454,10 @@ type Pair = (Firewall, Firewall);
 const BOTH_DROP: Pair = (Firewall::DROPS, Firewall::DROPS);
 const BOTH_RESET: Pair = (Firewall::RESETS, Firewall::RESETS);
 const BOTH_SAY_UNREACHABLE: Pair = (Firewall::SAYS_UNREACHABLE, Firewall::SAYS_UNREACHABLE);
+const BOTH_ALWAYS_SAY_UNREACHABLE: Pair = (
+    Firewall::ALWAYS_SAYS_UNREACHABLE,
+    Firewall::ALWAYS_SAYS_UNREACHABLE,
+);
 
 const PAIRS: [Pair; 6] = [
     BOTH_DROP,
@@ -450,3 +478,4 @@ const ALONE: Duration = Duration::from_secs(3);
 const A_MOMENT: Duration = Duration::from_millis(700);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(10);
+const MUCH_LATER: Duration = Duration::from_secs(28);

@@ -9,10 +9,10 @@
 //!   round trip, and two ends that always have one under way meet at the second at the latest, whatever their clocks say.
 //! - On a path with hardly any, only the precision of the clocks counts: every other tick is exact. The ones between are moved at
 //!   random, a little at first and more as tries fail, for clocks that differ.
-//! - ICMP, unlike a reset, leaves the hole open for as long as the peer may need. What comes through it has to find a try under
-//!   way: else this host resets it, and a firewall of Linux, which takes that for no end of anything, lets none of our dials out
-//!   for two minutes. So there is always one under way, and ticks do not matter; except on a path with hardly any delay, where a
-//!   try is over sooner than it is made.
+//! - ICMP, unlike a reset, leaves the hole open for as long as the peer may need. What comes through it has to find the try under
+//!   way that made it: else a firewall of Linux lets none of our dials out for minutes. So there is always one under way, and ticks
+//!   do not matter. A try is *deaf* to ICMP for a while, and to a peer whose try is deaf, too: [`DEAF_AT_FIRST`] the first one, which
+//!   the other end hears when the kernel repeats its SYN; and for longer each of those that follow ICMP.
 //! - Ports of one range have their ticks apart from each other.
 //! - After [`EAGER`] only a few ticks in each [`ROUND`] are left. The pause between them is longer than Linux's connection tracking
 //!   remembers a connection that was reset ([`FORGOTTEN`]): as long as it does, it lets no SYN of the peer in, and each answer to
@@ -34,6 +34,8 @@ pub struct Ticks {
     after_loss: bool,
     /// The last answer came at once.
     short_path: bool,
+    /// The first try was made.
+    began: bool,
     /// Tries since the last tick.
     tries: u32,
     /// The tick that is waited for, or was the last one.
@@ -46,9 +48,16 @@ pub struct Ticks {
 #[derive(Debug)]
 enum Stage {
     /// The next try is due then.
-    Waiting(Duration),
+    Waiting {
+        due: Duration,
+        /// No ICMP shall end it.
+        deaf: bool,
+    },
     /// A try is under way since then.
-    Trying(Duration),
+    Trying {
+        since: Duration,
+        deaf_until: Option<Duration>,
+    },
 }
 
 /// What came back of a try.
@@ -76,35 +85,58 @@ impl Ticks {
             eager_until: now + EAGER,
             after_loss,
             short_path: false,
+            began: false,
             tries: 0,
             number: 0,
             failed: 0,
-            stage: Stage::Waiting(now),
+            stage: Stage::Waiting {
+                due: now,
+                deaf: !after_loss,
+            },
         }
     }
 
     /// What the clock says now. Where it was set back, what it said before must not be waited for.
     pub fn look(&mut self, now: Duration) {
         match self.stage {
-            Stage::Waiting(due) if due > now + AHEAD_MAX => {
+            Stage::Waiting { due, .. } if due > now + AHEAD_MAX => {
                 self.eager_until = now + EAGER;
                 self.tries = 0;
-                self.stage = Stage::Waiting(now);
+                self.stage = Stage::heeding(now);
             }
             // How long it lasts already is not known: long.
-            Stage::Trying(since) if since > now => {
+            Stage::Trying { since, deaf_until } if since > now => {
                 self.eager_until = self.eager_until.min(now + FORGOTTEN + EAGER);
-                self.stage = Stage::Trying(now.saturating_sub(TICK));
+                self.stage = Stage::Trying {
+                    since: now.saturating_sub(TICK),
+                    deaf_until: deaf_until.map(|_| now),
+                };
             }
-            Stage::Waiting(_) | Stage::Trying(_) => {}
+            Stage::Waiting { .. } | Stage::Trying { .. } => {}
         }
     }
 
     /// When to dial: a try that has no answer by then is given up for it.
     pub fn due(&self) -> Duration {
         match self.stage {
-            Stage::Waiting(due) => due,
-            Stage::Trying(since) => since + TRY_MAX,
+            Stage::Waiting { due, .. } => due,
+            Stage::Trying { since, .. } => since + TRY_MAX,
+        }
+    }
+
+    /// Until when the try that is under way is deaf, if it is.
+    pub fn deaf_until(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Waiting { .. } => None,
+            Stage::Trying { deaf_until, .. } => deaf_until,
+        }
+    }
+
+    /// Whether the try under way has been deaf for long enough, and hears from now on.
+    pub fn hears(&mut self, now: Duration) -> bool {
+        match &mut self.stage {
+            Stage::Waiting { .. } => false,
+            Stage::Trying { deaf_until, .. } => deaf_until.take_if(|until| *until <= now).is_some(),
         }
     }
 
@@ -115,10 +147,16 @@ impl Ticks {
 
     /// A dial is made; told again if it took time until it was.
     pub fn fired(&mut self, now: Duration) {
-        if let Stage::Waiting(_) = self.stage {
+        let mut deaf_for = None;
+        if let Stage::Waiting { deaf, .. } = self.stage {
+            deaf_for = deaf.then_some(if self.began { DEAF } else { DEAF_AT_FIRST });
             self.tries += 1;
+            self.began = true;
         }
-        self.stage = Stage::Trying(now);
+        self.stage = Stage::Trying {
+            since: now,
+            deaf_until: deaf_for.map(|time| now + time),
+        };
     }
 
     /// The try was connected, and is about to be answered by a reset all the same.
@@ -129,7 +167,7 @@ impl Ticks {
     /// It was answered.
     pub fn answered(&mut self, answer: Answer, now: Duration) {
         self.look(now);
-        let Stage::Trying(since) = self.stage else {
+        let Stage::Trying { since, deaf_until } = self.stage else {
             return;
         };
         let lasted = now.saturating_sub(since);
@@ -141,13 +179,22 @@ impl Ticks {
                 self.eager_until = forgotten + EAGER;
                 self.next_tick(forgotten, true)
             }
+            Answer::Unreachable if deaf_until.is_none() => {
+                self.short_path = false;
+                self.stage = Stage::Waiting {
+                    due: now.max(since + UNREACHABLE_PAUSE_MIN),
+                    deaf: true,
+                };
+                return;
+            }
+            // It should not have heard of it.
             Answer::Unreachable if lasted >= AT_ONCE && self.is_active(now) => {
                 now.max(since + UNREACHABLE_PAUSE_MIN)
             }
             // What lasted into the next period was nobody's try around a tick.
             _ if lasted >= TICK && self.is_active(now) => now,
             _ if lasted < TICK && self.tries < tries_max(lasted) => {
-                self.stage = Stage::Waiting(now);
+                self.stage = Stage::heeding(now);
                 return;
             }
             _ => {
@@ -158,7 +205,7 @@ impl Ticks {
         };
         self.after_loss = self.after_loss && answer == Answer::Busy;
         self.tries = 0;
-        self.stage = Stage::Waiting(next);
+        self.stage = Stage::heeding(next);
     }
 
     /// The first tick that was not used and is far enough ahead to be met; one at which dials are made, or any.
@@ -200,6 +247,13 @@ impl Ticks {
     }
 }
 
+impl Stage {
+    /// A try is due then that ICMP may end.
+    fn heeding(due: Duration) -> Self {
+        Self::Waiting { due, deaf: false }
+    }
+}
+
 /// More tries are made where they cost nothing but microseconds.
 fn tries_max(lasted: Duration) -> u32 {
     if lasted < AT_ONCE {
@@ -230,6 +284,10 @@ const TRIES_AT_ONCE: u32 = 16;
 /// From one try to the next that ICMP answers. A firewall of Linux takes the second one for the first one repeated if their
 /// sequence numbers, which the kernel takes from a clock, differ by less than a window: for these 4 ms it does no harm to be late.
 const UNREACHABLE_PAUSE_MIN: Duration = Duration::from_millis(4);
+/// Until just before the kernel repeats a SYN for the first time (RFC 6298, section 2.1).
+pub const DEAF_AT_FIRST: Duration = Duration::from_millis(900);
+/// After ICMP. What came once in each round trip comes once in so long, and so does the moment between two tries.
+pub const DEAF: Duration = Duration::from_secs(10);
 /// An unanswered try is made anew after this time: the kernel repeats its SYN at ever longer intervals, and firewalls forget it.
 const TRY_MAX: Duration = Duration::from_secs(60);
 /// A tick that is nearer than this is too near to be met.

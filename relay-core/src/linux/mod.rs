@@ -1,6 +1,7 @@
 //! What only Linux has. A port replaces these rooms.
 
 pub mod errors;
+pub mod hops;
 pub mod instant;
 pub mod privileges;
 pub mod sandbox;

@@ -27,6 +27,7 @@ use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::link::ticks::{Answer, Ticks};
 use crate::linux::errors;
+use crate::linux::hops;
 use crate::linux::instant::{SPIN_MAX, Seat, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
 use crate::report::Report;
@@ -144,13 +145,22 @@ impl FourWay {
         loop {
             let wall = self.wall();
             self.ticks.look(wall);
+            if self.ticks.hears(wall)
+                && let Some(end) = &self.attempt
+            {
+                // It goes on deaf, and is made anew in time.
+                let _ = hops::hear(end.as_fd(), self.peer.ip());
+                self.story.hears(now);
+            }
             let due = self.ticks.due();
             if due > wall + SPIN_MAX {
                 self.story.go_on(now);
+                let hears_at = self.ticks.deaf_until().map(|until| now + (until - wall));
                 self.wake_at = self
                     .story
                     .next_at()
-                    .min(now + (due - wall).saturating_sub(FOUR_WAY_LEAD));
+                    .min(now + (due - wall).saturating_sub(FOUR_WAY_LEAD))
+                    .min(hears_at.unwrap_or(now + (due - wall)));
                 return Step::Pending;
             }
             self.attempt = None;
@@ -166,7 +176,7 @@ impl FourWay {
             }
             match outcome {
                 None => {
-                    self.story.waits(now);
+                    self.story.waits(self.ticks.deaf_until().is_some(), now);
                     self.attempt = end;
                     if let Some(proven_at) = self.proven_at {
                         self.wake_at = proven_at;
@@ -193,6 +203,10 @@ impl FourWay {
         )?;
         prepare(&socket, self.purpose)?;
         errors::keep(&socket, self.peer.ip(), true)?;
+        match self.ticks.deaf_until() {
+            Some(_) => hops::deafen(&socket, self.peer.ip())?,
+            None => hops::hear(&socket, self.peer.ip())?,
+        }
         socket.set_reuse_address(true)?;
         socket
             .bind(&self.local.into())
@@ -252,6 +266,7 @@ impl FourWay {
         let proven_at = *self.proven_at.get_or_insert_with(|| {
             // From here on it is a connection as any other.
             let _ = errors::keep(end.as_fd(), self.peer.ip(), false);
+            let _ = hops::hear(end.as_fd(), self.peer.ip());
             let _ = end.failure();
             now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5)
         });

@@ -18,8 +18,10 @@ pub(super) struct Story {
     tries: u32,
     /// What came back last.
     last: Option<Answer>,
-    /// The try under way, if it is not answered at once.
-    since: Option<Instant>,
+    /// A try is under way that was not answered at once.
+    waits: bool,
+    /// When that is told, unless it is answered.
+    silent_at: Option<Instant>,
     warn_at: Instant,
     pause: Duration,
 }
@@ -38,23 +40,33 @@ impl Story {
             began: now,
             tries: 0,
             last: None,
-            since: None,
+            waits: false,
+            silent_at: None,
             warn_at: now + FOUR_WAY_WARNING_MIN,
             pause: FOUR_WAY_WARNING_MIN,
         }
     }
 
-    /// A try was made that has no answer yet.
-    pub(super) fn waits(&mut self, now: Instant) {
+    /// A try was made that has no answer yet. That a deaf one hears none is nothing to tell.
+    pub(super) fn waits(&mut self, deaf: bool, now: Instant) {
         self.tries += 1;
-        self.since = Some(now);
+        self.waits = true;
+        self.silent_at = (!deaf).then(|| now + FOUR_WAY_SILENCE);
+    }
+
+    /// The try under way is deaf no more. That the one before was answered by ICMP may still hold for it.
+    pub(super) fn hears(&mut self, now: Instant) {
+        if self.last != Some(Answer::Unreachable) {
+            self.silent_at = Some(now + FOUR_WAY_SILENCE);
+        }
     }
 
     /// A try was answered.
     pub(super) fn answered(&mut self, answer: Answer, error: &io::Error, now: Instant) {
-        if self.since.take().is_none() {
+        if !std::mem::take(&mut self.waits) {
             self.tries += 1;
         }
+        self.silent_at = None;
         let error = report::reason(error);
         if self.last != Some(answer) {
             let (meaning, then) = explain(answer);
@@ -77,9 +89,7 @@ impl Story {
 
     /// Time has passed.
     pub(super) fn go_on(&mut self, now: Instant) {
-        let silent = self
-            .since
-            .is_some_and(|since| now >= since + FOUR_WAY_SILENCE);
+        let silent = self.silent_at.take_if(|at| *at <= now).is_some();
         if silent && self.last != Some(Answer::Nothing) {
             let (meaning, then) = explain(Answer::Nothing);
             self.tell(
@@ -91,7 +101,7 @@ impl Story {
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
-        let tries = self.tries + u32::from(self.since.is_none());
+        let tries = self.tries + u32::from(!self.waits);
         let took = now.saturating_duration_since(self.began);
         let Some(report) = &self.report else {
             return;
@@ -107,12 +117,7 @@ impl Story {
 
     /// When [`Story::go_on`] may have something to say.
     pub(super) fn next_at(&self) -> Instant {
-        match self.since {
-            Some(since) if self.last != Some(Answer::Nothing) => {
-                self.warn_at.min(since + FOUR_WAY_SILENCE)
-            }
-            _ => self.warn_at,
-        }
+        self.warn_at.min(self.silent_at.unwrap_or(self.warn_at))
     }
 
     fn tell(&mut self, answer: Answer, text: impl std::fmt::Display) {
@@ -156,6 +161,7 @@ impl Story {
 /// What an answer tells of the firewall between, and what is done then.
 fn explain(answer: Answer) -> (&'static str, &'static str) {
     const TICKS: &str = "trying on the ticks of the clock";
+    const WAITING: &str = "waiting for the peer's dial";
     match answer {
         Answer::Reset => (
             "a firewall resets what comes early, or the peer's host does",
@@ -163,11 +169,11 @@ fn explain(answer: Answer) -> (&'static str, &'static str) {
         ),
         Answer::Unreachable => (
             "a firewall answers by icmp what comes early, or there is no way",
-            TICKS,
+            WAITING,
         ),
         Answer::Nothing => (
             "a firewall drops what comes early, or the peer is not up",
-            "waiting for the peer's dial",
+            WAITING,
         ),
         Answer::Busy => (
             "this host still has a connection of these ports, or another program has the local one",
