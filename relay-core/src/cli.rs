@@ -13,6 +13,8 @@
 mod access;
 mod via;
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -44,8 +46,24 @@ pub fn parse<T: Parser>(program: &'static str) -> Result<T, Exit> {
             print_text(&error.render().to_string());
             Exit::Done
         }
-        _ => refuse::<T>(&Report::new(program), explain(&error, &T::command())),
+        _ => {
+            let report = Report::with(program, Verbosity::default(), format_typed(env::args_os()));
+            refuse::<T>(&report, explain(&error, &T::command()))
+        }
     })
+}
+
+/// The form that a command line asks for which is wrong elsewhere: whoever reads JSON can read nothing else.
+fn format_typed(words: impl Iterator<Item = OsString>) -> LogFormat {
+    let words: Vec<OsString> = words.take_while(|word| word != "--").collect();
+    let apart = words
+        .windows(2)
+        .any(|pair| pair[0] == "--log-format" && pair[1] == "json");
+    if apart || words.iter().any(|word| word == "--log-format=json") {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    }
 }
 
 /// Reports a command line that cannot be run, and its usage.

@@ -34,11 +34,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report as it is before any option is known: warnings, as text.
-    pub fn new(program: &'static str) -> Self {
-        Self::with(program, Verbosity::default(), LogFormat::default())
-    }
-
     /// A report as asked for.
     pub fn with(program: &'static str, verbosity: Verbosity, format: LogFormat) -> Self {
         let report = Self {
@@ -524,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_in_djbs_grammar() {
-        let report = Report::new("tcpfwd");
+        let report = Report::with("tcpfwd", Verbosity::default(), LogFormat::default());
         let text = "unable to bind to 127.0.0.1:80: permission denied";
         let line = report.line(Severity::Fatal, &text, None);
         assert_eq!(
@@ -535,7 +530,7 @@ mod tests {
 
     #[test]
     fn a_message_cannot_fake_a_second_line_or_an_escape_sequence() {
-        let report = Report::new("tcpfwd");
+        let report = Report::with("tcpfwd", Verbosity::default(), LogFormat::default());
         let line = report.line(
             Severity::Warning,
             &"a\ntcpfwd: fatal: b\u{1b}[31m \u{fc}",
@@ -549,7 +544,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let report = Report::new("tcpfwd");
+        let report = Report::with("tcpfwd", Verbosity::default(), LogFormat::default());
         let line = report.line(Severity::Info, &"\u{20ac}".repeat(TEXT_BYTES_MAX), None);
         assert_eq!(
             line.len(),
@@ -559,7 +554,7 @@ mod tests {
 
     #[test]
     fn a_session_is_one_line_of_text() {
-        let report = Report::new("tcpfwd");
+        let report = Report::with("tcpfwd", Verbosity::default(), LogFormat::default());
         let line = session_line();
         assert_eq!(
             report.line(Severity::Info, &line, Some(&line)),

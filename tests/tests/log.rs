@@ -114,6 +114,25 @@ fn a_line_may_be_a_json_object() {
     assert!(line.contains("\"bytes_to_client\":5"), "{line}");
 }
 
+#[test]
+fn a_wrong_command_line_is_told_as_json_too() {
+    for wrong in [
+        "tcpfwd --log-format json --bogus 8080 80",
+        "tcpfwd --bogus 8080 80 --log-format=json",
+        "tcpfwd --log-format json",
+        "tcpfwd --log-format json 8080",
+    ] {
+        let outcome = Launch::new(wrong).run();
+        assert_eq!(outcome.code, 100, "{wrong}");
+        for line in outcome.stderr.lines() {
+            assert!(
+                line.starts_with('{') && line.ends_with('}'),
+                "{wrong}: {line}"
+            );
+        }
+    }
+}
+
 // A message that finds no room is dropped; whoever stops reading the log does not stop the relay.
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_up_sessions() {
