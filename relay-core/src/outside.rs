@@ -222,7 +222,7 @@ impl Outside {
                 .any(|id| context.listeners.is_open_to_others(*id));
             if open && access.is_empty() && self.keys.is_none() {
                 let text = format_args!(
-                    "anyone who can reach {} can serve the clients: links are not authenticated",
+                    "anyone who can reach {} can serve the clients: neither --key-file nor --allow-link is given",
                     point.word
                 );
                 context.report.warning(text);
@@ -353,7 +353,8 @@ impl Tool for Outside {
                     }
                 }
                 Decision::GiveUp(client) => {
-                    self.give_up_client(client, &CloseReason::NoLink, context);
+                    let reason = self.why_no_link(client);
+                    self.give_up_client(client, &reason, context);
                 }
             }
         }

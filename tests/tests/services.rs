@@ -72,6 +72,26 @@ fn a_client_of_a_name_does_not_fall_back_to_another() {
     let _inside = node!("connect-connect {} web={web}", outside.link());
     assert_same(&End::dial(outside.address(0)).receive_to_eof(), b"web");
     End::dial(outside.address(1)).expect_reset();
+    outside
+        .stderr
+        .wait_for("on mail=127.0.0.1:0: no inside node that is linked has service mail");
+}
+
+#[test]
+fn what_an_inside_node_does_not_serve_is_told_when_it_links() {
+    let outside = node!("listen-listen -v web=127.0.0.1:0 127.0.0.1:0 127.0.0.1:0");
+    let _inside = node!("connect-connect {} web=80", outside.link());
+    let said = outside.stderr.wait_for(" linked from ");
+    assert!(said.ends_with(", without the nameless service"), "{said}");
+}
+
+#[test]
+fn nodes_without_a_service_in_common_say_what_each_has() {
+    let outside = node!("listen-listen web=127.0.0.1:0 127.0.0.1:0");
+    let inside = node!("connect-connect {} 80 www=80", outside.link());
+    let both = "outside there is service web, inside the nameless service, service www";
+    inside.stderr.wait_for(both);
+    outside.stderr.wait_for(both);
 }
 
 #[test]

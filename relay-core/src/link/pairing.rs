@@ -162,6 +162,11 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
         }
     }
 
+    /// Nodes are here, and none of them serves the service.
+    pub fn is_unserved(&self, service: usize) -> bool {
+        !self.nodes.is_empty() && !self.nodes.iter().any(|node| node.serves[service])
+    }
+
     /// A client arrived.
     pub fn arrive(&mut self, client: C, service: usize, now: Instant) {
         self.stirred = true;

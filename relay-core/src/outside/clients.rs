@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::links::called;
 use super::{Entry, Outside};
 use crate::access::Seat;
 use crate::event_loop::Context;
@@ -209,6 +210,17 @@ impl Outside {
             }
             Err(error) => self.end_client(client, &CloseReason::Failed(Side::Left, error), context),
         }
+    }
+
+    /// Why a client has waited in vain.
+    pub(super) fn why_no_link(&mut self, key: Key) -> CloseReason {
+        if let Some(Entry::Client(waiting)) = self.entries.get_mut(key)
+            && self.pairing.is_unserved(waiting.client.service)
+        {
+            let name = called(&self.services[waiting.client.service].name);
+            return CloseReason::Unreached(format!("no inside node that is linked has {name}"));
+        }
+        CloseReason::NoLink
     }
 
     /// The client does not wait any more.

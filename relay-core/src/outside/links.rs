@@ -281,8 +281,12 @@ impl Outside {
             return;
         };
         if links == 0 {
+            let missing = self.services.iter().zip(&serves);
+            let missing = missing.filter(|(_, serves)| !**serves);
+            let missing = called_all(missing.map(|(service, _)| &*service.name));
+            let but = if missing.is_empty() { "" } else { ", without " };
             context.report.info(format_args!(
-                "inside node {} linked from {}",
+                "inside node {} linked from {}{but}{missing}",
                 hello.node, entry.peer
             ));
         }
@@ -314,16 +318,13 @@ impl Outside {
                 && offered.width != 1
                 && offered.width != service.width
             {
-                let name = if service.name.is_empty() {
-                    "the service without a name".to_owned()
-                } else {
-                    format!("service {}", service.name)
-                };
                 return Err((
                     ErrorCode::Width,
                     format!(
-                        "{name} has {} ports outside and {} inside",
-                        service.width, offered.width
+                        "{} has {} ports outside and {} inside",
+                        called(&service.name),
+                        service.width,
+                        offered.width
                     ),
                 ));
             }
@@ -332,9 +333,14 @@ impl Outside {
         if serves.contains(&true) {
             Ok(serves)
         } else {
+            let ours = called_all(self.services.iter().map(|service| &*service.name));
+            let theirs = called_all(hello.services.iter().map(|service| &*service.name));
             Err((
                 ErrorCode::NoService,
-                "the two nodes name different services".to_owned(),
+                format!(
+                    "outside there is {ours}, inside {}",
+                    sanitise(theirs.as_bytes())
+                ),
             ))
         }
     }
@@ -540,4 +546,16 @@ impl Outside {
         }
         asked.into_iter().for_each(|key| self.entries.wake(key));
     }
+}
+
+/// A service in messages.
+pub(super) fn called(name: &str) -> String {
+    match name {
+        "" => "the nameless service".to_owned(),
+        name => format!("service {name}"),
+    }
+}
+
+fn called_all<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(called).collect::<Vec<_>>().join(", ")
 }
