@@ -318,7 +318,7 @@ impl Tool for Inside {
     fn status(&self) -> Status {
         let more = format!(
             " links={} idle={}",
-            self.keeper.links(),
+            self.keeper.established(),
             self.keeper.idle_links()
         );
         Status {

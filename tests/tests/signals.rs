@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use relay_tests::counters::Counters;
+use relay_tests::counters::{Counters, number_of};
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::wait_until_closed;
 use relay_tests::patience::{A_WHILE, let_pass};
@@ -198,6 +198,14 @@ fn the_status_line_is_one_line_and_counts_what_was_carried() {
     let Counters { spliced, copied } = Counters::of(&tcpfwd);
     assert_eq!(spliced + copied, 8);
     assert_eq!(tcpfwd.stderr.text().lines().count(), 1);
+}
+
+#[test]
+fn the_status_line_counts_a_link_once_it_is_welcome() {
+    let silent = Server::start();
+    let inside = node!("connect-connect {silent} 80");
+    let _link = silent.accept();
+    assert_eq!(number_of(&inside, "links"), 0);
 }
 
 fn at_terminal(terminal: &Terminal, line: &str) -> Node {

@@ -327,7 +327,12 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     /// Established links, and dials in flight.
     pub fn links(&self) -> usize {
-        self.nodes.iter().map(|node| node.links).sum::<usize>() + self.dials()
+        self.established() + self.dials()
+    }
+
+    /// Links that were welcomed.
+    pub fn established(&self) -> usize {
+        self.nodes.iter().map(|node| node.links).sum()
     }
 
     /// With `only_one`: every address was dialled, and none became a link.
