@@ -43,9 +43,9 @@ impl Crier {
             return Ok(());
         }
         self.told = Told::Ready;
-        tell_ready(context).map_err(|error| {
+        tell_ready(context).map_err(|(object, error)| {
             context.report.fatal(format_args!(
-                "unable to tell that this is ready: {}",
+                "unable to write to {object}: {}",
                 report::reason(&error)
             ));
             Exit::Temporary
@@ -107,17 +107,20 @@ impl Crier {
 }
 
 /// `--print-address` and `--ready-fd`: everything listens.
-fn tell_ready(context: &Context) -> io::Result<()> {
+fn tell_ready(context: &Context) -> Result<(), (String, io::Error)> {
+    let on_stdout = |error| ("stdout".to_owned(), error);
     if context.settings.print_address {
         for (word, address) in context.listeners.addresses() {
-            report::print_address(word, address?)?;
+            address
+                .and_then(|address| report::print_address(word, address))
+                .map_err(on_stdout)?;
         }
     }
     if let Some(fd) = context.settings.ready_fd {
-        tell_descriptor(fd)?;
+        tell_descriptor(fd).map_err(|error| (format!("--ready-fd {fd}"), error))?;
     }
     if context.settings.print_address && !context.listeners.have_binds() {
-        inherited::vacate(io::stdout().as_fd().as_raw_fd())?;
+        inherited::vacate(io::stdout().as_fd().as_raw_fd()).map_err(on_stdout)?;
     }
     Ok(())
 }

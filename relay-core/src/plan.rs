@@ -997,7 +997,7 @@ mod tests {
             ),
             (
                 "80 srv:80 --via http://jo@a:1 --via-password-file /nonexistent/x",
-                "unable to use /nonexistent/x: no such file or directory",
+                "unable to use the password file /nonexistent/x: no such file or directory",
             ),
             (
                 &format!("80 srv:80 {}", many.trim_end()),

@@ -133,7 +133,8 @@ fn a_step_that_fails_ends_the_process() {
         );
         let outcome = Launch::new(&line).run();
         assert_eq!(outcome.code, 111, "{without}: {}", outcome.stderr);
-        let expected = format!("fatal: unable to become 65534:65534: {step}");
+        let expected =
+            format!("fatal: unable to become 65534:65534: {step}: operation not permitted\n");
         assert!(
             outcome.stderr.contains(&expected),
             "{without}: {}",

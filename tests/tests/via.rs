@@ -345,6 +345,12 @@ fn each_wrong_answer_has_its_message() {
         ),
         (
             "http",
+            b"HTTP/1.1 501 Unsupported method ('CONNECT')\r\n\r\n",
+            111,
+            "501 Unsupported method ('CONNECT')",
+        ),
+        (
+            "http",
             b"HTTP/1.1 404 Not\x1b[31m\r\n\r\n",
             100,
             "this is no http proxy: it answers HTTP/1.1 404 Not\\x1b[31m",

@@ -103,7 +103,13 @@ fn verify(user: &User) -> Result<(), String> {
 }
 
 fn step<T, E: fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, String> {
-    result.map_err(|error| format!("unable to {what}: {}", error.to_string().to_lowercase()))
+    result.map_err(|error| {
+        let text = error.to_string().to_lowercase();
+        // Before the reason stands which call failed, which says nothing to whoever typed an option.
+        let reason = text.rsplit(": ").next().unwrap_or_default();
+        let reason = reason.split(" (os error ").next().unwrap_or_default();
+        format!("unable to {what}: {reason}")
+    })
 }
 
 fn find_account(user: &str) -> Result<Option<Account>, String> {

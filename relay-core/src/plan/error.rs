@@ -249,7 +249,12 @@ impl fmt::Display for PlanError {
                 "unable to use {words}: no password: expected one in the url, in the file of --via-password-file, or in {PASSWORD_VARIABLE}"
             ),
             Self::PasswordFile { file, error } => {
-                write!(f, "unable to use {}: {}", file.display(), reason(error))
+                let file = file.display();
+                write!(
+                    f,
+                    "unable to use the password file {file}: {}",
+                    reason(error)
+                )
             }
             Self::PasswordFileUnused(file) => write!(
                 f,

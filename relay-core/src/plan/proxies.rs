@@ -171,7 +171,10 @@ fn read_password(path: &Path) -> io::Result<Secret> {
     let file = File::open(path)?;
     let kind = file.metadata()?;
     if kind.is_file() && kind.permissions().mode() & OTHERS_MAY_READ != 0 {
-        return Err(io::Error::other("others can read it: chmod o-r mends that"));
+        return Err(io::Error::other(format!(
+            "others can read it: chmod o-r {}",
+            path.display()
+        )));
     }
     let mut bytes = Vec::new();
     file.take(PASSWORD_FILE_BYTES_MAX).read_to_end(&mut bytes)?;

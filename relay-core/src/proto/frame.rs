@@ -593,7 +593,9 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls => f.write_str("TLS on a plain link: --key-file on one side only?"),
-            Self::NotALink => f.write_str("not a link: another protocol"),
+            Self::NotALink => {
+                f.write_str("not a link: another protocol, or --raw on one side only")
+            }
             Self::Kind(byte) => write!(f, "frame of unknown type {byte:#04x}"),
             Self::Length(kind) => write!(f, "{} frame of wrong length", kind_name(*kind)),
             Self::Magic => f.write_str("HELLO without the magic bytes"),

@@ -906,7 +906,7 @@ impl Abandoned {
 impl fmt::Display for Expired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Handshake => "no greeting in time",
+            Self::Handshake => "no greeting in time: --raw on one side only?",
             Self::Silent => "silent for 2.5 heartbeats",
             Self::Stalled => "the peer's host does not answer",
             Self::Unanswered => "no answer when asked",

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use super::http_connect::HttpConnect;
 use super::socks::{Socks4, Socks5};
+use crate::report::sanitise;
 
 /// A host and a port, as a proxy is told or tells them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +196,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{status}")?;
                 match words.is_empty() {
                     true => Ok(()),
-                    false => write!(f, " {}", words.escape_ascii()),
+                    false => write!(f, " {}", sanitise(words)),
                 }
             }
             Self::LoginWanted => f.write_str("the proxy wants a user and a password"),
@@ -203,7 +204,7 @@ impl fmt::Display for Refusal {
                 f.write_str("the proxy wants a login that is not spoken here")?;
                 match ways.is_empty() {
                     true => Ok(()),
-                    false => write!(f, ": {}", ways.escape_ascii()),
+                    false => write!(f, ": {}", sanitise(ways)),
                 }
             }
             Self::LoginRefused => {

@@ -366,7 +366,14 @@ impl Trying {
     /// The answer's addresses, in the order in which they are tried.
     fn new(answer: Answer, manner: &Manner, port: u16, now: Instant) -> Self {
         let (found, last_error) = match answer {
-            Ok(found) => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
+            // This stays the error where none of them is usable, for which a local address is needed.
+            Ok(found) => match manner.bind.and_then(|bind| bind.ip) {
+                Some(ip) => {
+                    let why = format!("no address of the family of {ip}").into();
+                    (found, DialError::NoName(why))
+                }
+                None => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
+            },
             Err(reason) => (Arc::default(), DialError::NoName(reason)),
         };
         let usable = found

@@ -19,6 +19,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use super::end::End;
 use super::inherited;
 use super::options::{Purpose, prepare};
+use super::resolve::lookup_reason;
 use crate::address::{ListenAt, ListenHost, UnixName};
 use crate::limits::BACKLOG;
 use crate::plan::Family;
@@ -72,7 +73,11 @@ impl Names {
     fn addresses(&mut self, name: &str) -> io::Result<&[SocketAddr]> {
         Ok(match self.0.entry(name.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert((name, 0).to_socket_addrs()?.collect()),
+            Entry::Vacant(place) => {
+                let found = (name, 0).to_socket_addrs();
+                let found = found.map_err(|error| io::Error::other(lookup_reason(&error)))?;
+                place.insert(found.collect())
+            }
         })
     }
 }

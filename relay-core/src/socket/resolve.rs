@@ -182,7 +182,7 @@ fn resolve(name: &str, family: Family) -> Answer {
 }
 
 /// What gai_strerror(3) says, without the standard library's preface.
-fn lookup_reason(error: &io::Error) -> String {
+pub(super) fn lookup_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text
         .strip_prefix("failed to lookup address information: ")

@@ -140,7 +140,7 @@ impl Story {
         self.warn_at = now + self.pause;
         let came = match self.last {
             Some(Answer::Reset) => "all tries were reset",
-            Some(Answer::Unreachable) => "all tries were answered by icmp",
+            Some(Answer::Unreachable) => "all tries were answered by icmp, or there is no way",
             Some(Answer::Busy) => "the local port is in use",
             Some(Answer::Nothing) | None => "nothing comes back",
         };
