@@ -297,8 +297,6 @@ impl RawOutside {
             |link, key, context| link.reregister(&context.registry, key, Slot::RIGHT),
             context,
         );
-        // The port closes before another dial can find it open.
-        self.decide(context);
     }
 
     /// The client that has waited longest gets the link. A link for which no client waits any more is reset.
@@ -311,6 +309,8 @@ impl RawOutside {
         let Some(key) = self.waiting.pop_front() else {
             return;
         };
+        // Before another dial can find the port open.
+        self.fit_port(context);
         let registered = register(&mut link, key, context);
         if let Err(error) = registered {
             self.finish(key, &CloseReason::LinkLost(report::reason(&error)), context);
@@ -387,6 +387,25 @@ impl RawOutside {
         self.strangers.len() + self.dials()
     }
 
+    /// The link port is as open as clients wait.
+    fn fit_port(&mut self, context: &mut Context) {
+        let waiting = self.waiting.len();
+        if waiting == self.told {
+            return;
+        }
+        for id in &self.link_listeners {
+            if let Err(error) = context.listeners.reopen(*id, waiting, &context.registry) {
+                let what = if waiting == 0 { "close" } else { "open" };
+                let text =
+                    format_args!("unable to {what} the link port: {}", report::reason(&error));
+                self.unserved.warning(&context.report, context.now(), text);
+                // Tried again in the next turn.
+                return;
+            }
+        }
+        self.told = waiting;
+    }
+
     fn close_clients(&self, context: &mut Context) {
         context
             .listeners
@@ -430,8 +449,6 @@ impl Tool for RawOutside {
             let gate = &mut self.link_gate;
             if gate.admits(&accepted, &word, context).is_some() {
                 self.link_accepted(accepted.end, accepted.peer, context);
-                // The port closes before another dial can find it open.
-                self.decide(context);
             }
             return;
         }
@@ -501,7 +518,6 @@ impl Tool for RawOutside {
         }
     }
 
-    /// The link port is as open as clients wait.
     fn decide(&mut self, context: &mut Context) {
         self.show_out_strangers(context);
         if !self.waiting.is_empty()
@@ -510,21 +526,7 @@ impl Tool for RawOutside {
             self.link_accepted(link, Peer::Inherited, context);
         }
         self.dial_four_way(context);
-        let waiting = self.waiting.len();
-        if waiting == self.told {
-            return;
-        }
-        for id in &self.link_listeners {
-            if let Err(error) = context.listeners.reopen(*id, waiting, &context.registry) {
-                let what = if waiting == 0 { "close" } else { "open" };
-                let text =
-                    format_args!("unable to {what} the link port: {}", report::reason(&error));
-                self.unserved.warning(&context.report, context.now(), text);
-                // Tried again in the next turn.
-                return;
-            }
-        }
-        self.told = waiting;
+        self.fit_port(context);
     }
 
     fn expire(&mut self, now: Instant) {
