@@ -173,6 +173,7 @@ impl<E> Entries<E> {
         if place.armed.is_none_or(|armed| deadline < armed) {
             place.armed = Some(deadline);
             self.timers.push(Reverse((deadline, key)));
+            self.prune_timers();
         }
     }
 
@@ -202,15 +203,18 @@ impl<E> Entries<E> {
         }
     }
 
-    /// Timers of entries that are gone surface only at their time: many short lives with long deadlines would pile up.
+    /// Timers that nobody waits for surface only at their time: those of many short lives with long deadlines would pile up, and so
+    /// would those of a long life whose deadline is now near and now far.
     fn prune_timers(&mut self) {
         if self.timers.len() > TIMERS_MIN.max(4 * self.places.len()) {
-            let places = &self.places;
-            self.timers.retain(|Reverse((_, key))| {
-                places
-                    .get(key.index as usize)
-                    .is_some_and(|place| place.generation == key.generation)
+            let armed = self.places.iter().filter_map(|(index, place)| {
+                let key = Key {
+                    index: index as u32,
+                    generation: place.generation,
+                };
+                Some(Reverse((place.armed?, key)))
             });
+            self.timers = armed.collect();
         }
     }
 
@@ -283,6 +287,25 @@ mod tests {
             entries.next_queued();
             entries.arm(key, Some(later));
             entries.remove(key);
+        }
+        assert!(entries.timers.len() <= TIMERS_MIN + 1);
+    }
+
+    #[test]
+    fn near_deadlines_in_turn_with_far_ones_do_not_pile_up() {
+        let start = Instant::now();
+        let mut entries = Entries::default();
+        let key = entries.insert(start);
+        for turn in 0..10 * TIMERS_MIN as u64 {
+            let now = start + Duration::from_millis(turn);
+            let (near, far) = (
+                now + Duration::from_millis(1),
+                now + Duration::from_secs(3600),
+            );
+            entries.arm(key, Some(near));
+            *entries.get_mut(key).unwrap() = far;
+            entries.expire(near, |deadline| Some(*deadline));
+            assert_eq!(entries.next_queued(), (turn == 0).then_some(key));
         }
         assert!(entries.timers.len() <= TIMERS_MIN + 1);
     }
