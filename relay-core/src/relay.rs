@@ -81,7 +81,7 @@ impl Relay {
         link.protocol
             .set_reading(!self.from_link.is_stalled(), tackle.now);
         match progress {
-            Progress::Waiting => self.close_if_due(patience, tackle.now),
+            Progress::Waiting => self.close_if_due(link, patience, tackle.now),
             progress => progress,
         }
     }
@@ -160,13 +160,17 @@ impl Relay {
     }
 
     /// Nothing moves: is it over?
-    fn close_if_due(&self, patience: &Patience, now: Instant) -> Progress {
+    fn close_if_due(&self, link: &LinkEnd, patience: &Patience, now: Instant) -> Progress {
         // The plain end's reset is behind bytes that the link does not take, or behind its end of file.
         if self.plain.has_failed()
             && (self.to_link.is_stalled() || self.to_link.flow() == Flow::Finished)
         {
             let error = self.plain.failure();
             return Progress::Over(CloseReason::Failed(self.side, error));
+        }
+        // The link's is behind bytes that the plain end does not take.
+        if link.end.has_failed() && self.from_link.is_stalled() {
+            return Progress::LinkDown(News::Failed(link.end.failure()));
         }
         if self.from_link.flow() == Flow::Finished && self.to_link.flow() == Flow::Finished {
             return Progress::Finished;

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use relay_tests::counters::number_of;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::{TcpState, tcp_sockets};
 use relay_tests::network::{drop_nothing, drop_packets};
-use relay_tests::patience::let_pass;
+use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::plan::{Route, Topology};
-use relay_tests::{End, Plan, Service, network_tests};
+use relay_tests::{End, Node, Plan, Service, eventually, network_tests};
 
 network_tests! {
     a_session_on_a_dead_link_is_reset_at_both_ends,
@@ -74,6 +76,25 @@ fn a_quiet_session_does_not_cost_its_link() {
     client.expect_silence(Duration::from_secs(4));
     server.send(b"still here");
     client.expect(b"still here");
+}
+
+// A heartbeat would find out; the longest that a client's wait allows takes longer than the test.
+#[test]
+fn a_link_that_is_reset_ends_its_session_though_the_reader_stalls() {
+    for topology in [Topology::BothNodes, Topology::BothNodesKeyed] {
+        let plan = || Plan::through(topology).with("--heartbeat 11900ms");
+        let (_client, server, route) = plan().session();
+        stall_and_kill(&server, route.innermost(), route.outermost());
+        let (client, _server, route) = plan().session();
+        stall_and_kill(&client, route.outermost(), route.innermost());
+    }
+}
+
+/// Writes as much as fits, and kills one node. The other has a reader that does not read.
+fn stall_and_kill(writer: &End, victim: &Node, other: &Node) {
+    writer.send_until_stalled(&noise(1, MIB), A_WHILE);
+    victim.signal(Signal::SIGKILL);
+    eventually("the session is over", || number_of(other, "sessions") == 0);
 }
 
 fn stall_for_longer_than_a_link_may_be_silent(writer: &End, reader: &End) {
