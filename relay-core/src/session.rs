@@ -336,6 +336,14 @@ impl Account {
             Some(side) => side,
             None => &"nobody",
         };
+        if let CloseReason::Failed(_, error) = reason
+            && is_full(error)
+        {
+            report.warning(format_args!(
+                "unable to complete session {}: {reason}",
+                self.id
+            ));
+        }
         report.session(&SessionLine {
             id: &self.id,
             client: &self.client,
@@ -375,6 +383,14 @@ fn is_reset(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// The file that an end is takes no more: its owner can help, and nobody else would tell.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 

@@ -364,6 +364,22 @@ fn a_file_is_appended_to() {
 }
 
 #[test]
+fn a_file_that_takes_no_more_is_told() {
+    let service = Service::greeting("220 ready");
+    let scratch = Scratch::new();
+    for (line, why) in [
+        ("tcpfwd - $0 >/dev/full", "no space left on device"),
+        ("ulimit -f 0; tcpfwd - $0 >out", "file too large"),
+    ] {
+        let line = line.replace("$0", &service.to_string());
+        let shell = Launch::shell(&line).directory(scratch.path());
+        let outcome = shell.stdin(Stdio::null()).run();
+        assert_eq!(outcome.code, 111);
+        assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn nothing_to_say_is_said_at_once() {
     let service = Service::greeting("220 ready");
     let outcome = Launch::shell(&format!("tcpfwd - {service} </dev/null")).run();
