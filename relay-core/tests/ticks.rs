@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use relay_core::link::ticks::{Answer, DEAF, DEAF_AT_FIRST, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
+use relay_core::link::ticks::{Answer, DEAF, DEAF_PATIENT, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
 
 #[test]
 fn behind_firewalls_that_reset_two_ends_meet_though_the_path_has_no_delay() {
@@ -89,7 +89,7 @@ fn where_icmp_answers_the_later_one_finds_a_dial_under_way_whenever_it_comes() {
             let longest = if firewalls[1] == Resets {
                 longest
             } else {
-                Duration::from_millis(1100)
+                Duration::from_millis(30)
             };
             assert!(*took.last().unwrap() < longest, "{firewalls:?}: {took:?}");
         }
@@ -131,16 +131,17 @@ fn a_try_that_icmp_ends_is_followed_by_a_deaf_one_at_once() {
     let start = Duration::from_secs(1_800_000_000);
     let mut ticks = Ticks::new((5555, 6666), false, 1, start);
     ticks.fired(start);
-    assert_eq!(ticks.deaf_until(), Some(start + DEAF_AT_FIRST));
+    assert_eq!(ticks.deaf_until(), None);
     let mut now = start;
     while now < start + 10 * ROUND {
-        now = ticks.deaf_until().unwrap();
-        assert!(ticks.hears(now) && ticks.deaf_until().is_none());
         now += Duration::from_millis(140);
         ticks.answered(Answer::Unreachable, now);
         assert_eq!(ticks.due(), now);
         ticks.fired(now);
-        assert_eq!(ticks.deaf_until(), Some(now + DEAF));
+        let is_eager = now < start + EAGER;
+        now += if is_eager { DEAF } else { DEAF_PATIENT };
+        assert_eq!(ticks.deaf_until(), Some(now));
+        assert!(ticks.hears(now) && ticks.deaf_until().is_none());
     }
 }
 

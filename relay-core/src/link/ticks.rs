@@ -11,8 +11,8 @@
 //!   random, a little at first and more as tries fail, for clocks that differ.
 //! - ICMP, unlike a reset, leaves the hole open for as long as the peer may need. What comes through it has to find the try under
 //!   way that made it: else a firewall of Linux lets none of our dials out for minutes. So there is always one under way, and ticks
-//!   do not matter. A try is *deaf* to ICMP for a while, and to a peer whose try is deaf, too: [`DEAF_AT_FIRST`] the first one, which
-//!   the other end hears when the kernel repeats its SYN; and for longer each of those that follow ICMP.
+//!   do not matter. The first one finds out; each that follows ICMP is *deaf* to it for a while, and to a peer whose try is deaf, too.
+//!   It goes on, and the peer hears it when the kernel repeats its SYN.
 //! - Ports of one range have their ticks apart from each other.
 //! - After [`EAGER`] only a few ticks in each [`ROUND`] are left. The pause between them is longer than Linux's connection tracking
 //!   remembers a connection that was reset ([`FORGOTTEN`]): as long as it does, it lets no SYN of the peer in, and each answer to
@@ -34,8 +34,6 @@ pub struct Ticks {
     after_loss: bool,
     /// The last answer came at once.
     short_path: bool,
-    /// The first try was made.
-    began: bool,
     /// Tries since the last tick.
     tries: u32,
     /// The tick that is waited for, or was the last one.
@@ -85,14 +83,10 @@ impl Ticks {
             eager_until: now + EAGER,
             after_loss,
             short_path: false,
-            began: false,
             tries: 0,
             number: 0,
             failed: 0,
-            stage: Stage::Waiting {
-                due: now,
-                deaf: !after_loss,
-            },
+            stage: Stage::heeding(now),
         }
     }
 
@@ -147,15 +141,16 @@ impl Ticks {
 
     /// A dial is made; told again if it took time until it was.
     pub fn fired(&mut self, now: Duration) {
-        let mut deaf_for = None;
+        let mut deaf_until = None;
         if let Stage::Waiting { deaf, .. } = self.stage {
-            deaf_for = deaf.then_some(if self.began { DEAF } else { DEAF_AT_FIRST });
             self.tries += 1;
-            self.began = true;
+            let is_eager = now < self.eager_until;
+            let time = if is_eager { DEAF } else { DEAF_PATIENT };
+            deaf_until = deaf.then(|| now + time);
         }
         self.stage = Stage::Trying {
             since: now,
-            deaf_until: deaf_for.map(|time| now + time),
+            deaf_until,
         };
     }
 
@@ -285,9 +280,9 @@ const TRIES_AT_ONCE: u32 = 16;
 /// sequence numbers, which the kernel takes from a clock, differ by less than a window: for these 4 ms it does no harm to be late.
 const UNREACHABLE_PAUSE_MIN: Duration = Duration::from_millis(4);
 /// Until just before the kernel repeats a SYN for the first time (RFC 6298, section 2.1).
-pub const DEAF_AT_FIRST: Duration = Duration::from_millis(900);
-/// After ICMP. What came once in each round trip comes once in so long, and so does the moment between two tries.
-pub const DEAF: Duration = Duration::from_secs(10);
+pub const DEAF: Duration = Duration::from_millis(900);
+/// After [`EAGER`]. The moment between two tries comes as seldom.
+pub const DEAF_PATIENT: Duration = Duration::from_secs(10);
 /// An unanswered try is made anew after this time: the kernel repeats its SYN at ever longer intervals, and firewalls forget it.
 const TRY_MAX: Duration = Duration::from_secs(60);
 /// A tick that is nearer than this is too near to be met.

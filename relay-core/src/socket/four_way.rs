@@ -150,7 +150,6 @@ impl FourWay {
             {
                 // It goes on deaf, and is made anew in time.
                 let _ = hops::hear(end.as_fd(), self.peer.ip());
-                self.story.hears(now);
             }
             let due = self.ticks.due();
             if due > wall + SPIN_MAX {

@@ -47,18 +47,11 @@ impl Story {
         }
     }
 
-    /// A try was made that has no answer yet. That a deaf one hears none is nothing to tell.
+    /// A try was made that has no answer yet. A deaf one follows ICMP, and would have been answered so, too.
     pub(super) fn waits(&mut self, deaf: bool, now: Instant) {
         self.tries += 1;
         self.waits = true;
         self.silent_at = (!deaf).then(|| now + FOUR_WAY_SILENCE);
-    }
-
-    /// The try under way is deaf no more. That the one before was answered by ICMP may still hold for it.
-    pub(super) fn hears(&mut self, now: Instant) {
-        if self.last != Some(Answer::Unreachable) {
-            self.silent_at = Some(now + FOUR_WAY_SILENCE);
-        }
     }
 
     /// A try was answered.
