@@ -552,8 +552,11 @@ fn fit_descriptors(settings: &mut Settings, beside: Beside, report: &Report) -> 
             "--max-sessions cut from {} to {sessions}: {limit} descriptors allow no more",
             settings.sessions_max
         );
-        // The default is a ceiling that nobody asked for; near it there is nothing to warn of.
-        if settings.sessions_max == SESSIONS_MAX_DEFAULT && sessions > SESSIONS_MAX_DEFAULT / 2 {
+        // The default is a ceiling that nobody asked for; near it there is nothing to warn of. One session has room in any case.
+        let by_default = settings.sessions_max == SESSIONS_MAX_DEFAULT;
+        if by_default && settings.once {
+            report.debug(cut);
+        } else if by_default && sessions > SESSIONS_MAX_DEFAULT / 2 {
             report.info(cut);
         } else {
             report.warning(cut);

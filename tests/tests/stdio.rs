@@ -21,6 +21,17 @@ use relay_tests::{
 };
 
 #[test]
+fn one_session_needs_no_limit_of_sessions() {
+    let service = Service::greeting("hello");
+    let outcome = Launch::new(&format!("prlimit --nofile=1024:1024 tcpfwd -v - {service}")).run();
+    assert!(
+        !outcome.stderr.contains("--max-sessions"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
 fn tcpserver_hands_its_clients_over() {
     needs!("tcpserver");
     let service = Service::echo();
