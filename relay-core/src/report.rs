@@ -273,6 +273,11 @@ impl Throttle {
         }
     }
 
+    /// What was warned of is over: after `pause` it would be news.
+    pub fn over(&mut self, now: Instant, pause: Duration) {
+        self.quiet_until = self.quiet_until.map(|until| until.min(now + pause));
+    }
+
     /// Whether it is time to tell anew, for what is costly to put into words.
     pub fn lets_through(&mut self, now: Instant) -> bool {
         self.admit(now).is_some()

@@ -1,8 +1,10 @@
 //! The two nodes and each other: either may start first, go away, be killed and come back.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use relay_tests::data::{MIB, assert_prefix, assert_same, noise};
-use relay_tests::patience::A_WHILE;
+use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::plan::{Route, Topology};
 use relay_tests::{End, Node, Plan, ReservedPort, Server, Service, eventually, kernel, node};
 
@@ -37,6 +39,19 @@ fn the_outside_node_may_come_back() {
         assert_same(&outside.dial().receive_to_eof(), b"hello");
         drop(outside);
     }
+}
+
+#[test]
+fn an_outage_soon_after_another_is_told_of_too() {
+    let link = ReservedPort::new();
+    let inside = node!("connect-connect -v {link} 80");
+    inside.stderr.wait_for("warning: ");
+    let outside = node!("listen-listen 127.0.0.1:0 {link}");
+    inside.stderr.wait_for("linked to");
+    // A link that breaks sooner may do so again and again, which is told of once a minute.
+    let_pass(Duration::from_secs(5));
+    outside.signal(Signal::SIGKILL);
+    inside.stderr.wait_for_number("warning: ", 2);
 }
 
 #[test]

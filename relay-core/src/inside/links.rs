@@ -11,6 +11,7 @@ use crate::carrier::{Carrier, Happening, Next, Stage};
 use crate::event_loop::Context;
 use crate::farewell::Farewell;
 use crate::keyed::Fault as Unproven;
+use crate::limits::LINK_HEALTHY;
 use crate::link_end::LinkEnd;
 use crate::proto::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
 use crate::proto::link::{Event as Frame, Link};
@@ -246,6 +247,7 @@ impl Inside {
                         "linked to outside node {node} at {}",
                         entry.address
                     ));
+                    self.warnings.links.over(now, LINK_HEALTHY);
                 }
                 self.keeper
                     .welcomed(key, &entry.address, node, round_trip, now);
