@@ -171,7 +171,13 @@ impl<P: Pending> Carrier<P> {
                 Next::Say(Happening::Lost(fault.to_string()))
             }
             Some(News::Fault(fault)) => Next::Say(Happening::Fault(fault)),
-            Some(News::Eof) => Next::Say(Happening::Lost("end of file without BYE".to_owned())),
+            Some(News::Eof) => {
+                let why = match self.stage {
+                    Stage::Greeting => "it was closed before a greeting",
+                    _ => "end of file without BYE",
+                };
+                Next::Say(Happening::Lost(why.to_owned()))
+            }
             Some(News::Failed(error)) => Next::Say(match link_fault(&error) {
                 Some(fault) if matches!(self.stage, Stage::Greeting) => {
                     Happening::Unproven(fault.clone())

@@ -38,6 +38,14 @@ fn strangers_are_shown_out_while_a_session_goes_on() {
 }
 
 #[test]
+fn a_stranger_that_only_looks_whether_the_port_is_open_is_told_as_that() {
+    let outside = Node::outside();
+    drop(End::dial(outside.link()));
+    let why = "is no link: it was closed before a greeting";
+    outside.stderr.wait_for(why);
+}
+
+#[test]
 fn a_stranger_that_says_nothing_is_shown_out_after_five_seconds() {
     let outside = Node::outside();
     let since = Instant::now();
