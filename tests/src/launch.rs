@@ -24,6 +24,7 @@ pub struct Launch {
     name: String,
     terminal: Terminal,
     network: Option<OwnedFd>,
+    prompt: bool,
 }
 
 impl Launch {
@@ -48,6 +49,7 @@ impl Launch {
             name: name.to_owned(),
             terminal: Terminal::None,
             network: None,
+            prompt: false,
         }
     }
 
@@ -110,9 +112,16 @@ impl Launch {
         self
     }
 
+    /// It has the processor as soon as it has something to do, if this user may grant that: for what depends on the moment, on a
+    /// machine that is busy with other tests.
+    pub fn promptly(mut self) -> Launch {
+        self.prompt = true;
+        self
+    }
+
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        confine(&mut self.command, self.terminal, self.network);
+        confine(&mut self.command, self.terminal, self.network, self.prompt);
         let child = self
             .command
             .spawn()
@@ -139,7 +148,7 @@ enum Terminal {
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"
 )]
-fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>) {
+fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, prompt: bool) {
     // SAFETY: the closure makes a few system calls, allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
@@ -150,6 +159,10 @@ fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>) 
             set_pdeathsig(Signal::SIGKILL)?;
             if let Some(network) = &network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
+            }
+            if prompt {
+                let lowest = libc::sched_param { sched_priority: 1 };
+                libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest);
             }
             match terminal {
                 Terminal::Stdin if libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 => {

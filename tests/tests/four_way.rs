@@ -396,6 +396,7 @@ fn talker(host: &Host, words: &str, text: &str) -> Running {
     input.rewind().expect("it can be read from its beginning");
     host.launch(&format!("connect-connect -vv --raw --once {words} -"))
         .stdin(Stdio::from(input))
+        .promptly()
         .spawn()
 }
 
