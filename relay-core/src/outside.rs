@@ -406,6 +406,7 @@ impl Tool for Outside {
             self.end_session(key, &CloseReason::Shutdown, context);
             if let Some(Entry::Link(entry)) = self.entries.remove(key) {
                 self.links -= 1;
+                self.strangers.gone(key, entry.origin);
                 entry.carrier.close(context);
             }
         }

@@ -151,6 +151,12 @@ pub fn cpu_time(pid: Pid) -> Duration {
     Duration::from_secs(1) * ticks / per_second.map_or(100, |ticks| ticks as u32)
 }
 
+/// Whether a process was stopped by SIGSTOP.
+pub fn is_stopped(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    status.lines().any(|line| line.starts_with("State:\tT"))
+}
+
 /// Fails if a process that has hardly anything to do keeps a processor busy.
 #[track_caller]
 pub fn expect_little_work(pid: Pid) {

@@ -10,7 +10,9 @@ use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::wait_until_closed;
 use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::terminal::Terminal;
-use relay_tests::{Launch, Node, Plan, Server, Service, node, session_tests, wire};
+use relay_tests::{
+    End, Launch, Node, Plan, Server, Service, eventually, kernel, node, session_tests, wire,
+};
 
 session_tests! {
     ours:
@@ -129,6 +131,23 @@ fn a_client_that_is_on_its_way_to_an_inside_node_that_ends_is_served() {
     link.expect_eof();
     drop(link);
     assert_eq!(inside.exit_code(), 0);
+}
+
+#[test]
+fn links_that_come_with_two_requests_to_end_change_nothing() {
+    let mut outside = Node::outside();
+    let link = outside.link().to_owned();
+    let _stranger = End::dial(&link);
+    eventually("it is let in", || number_of(&outside, "links") == 1);
+    outside.signal(Signal::SIGSTOP);
+    eventually("the node stands still", || {
+        kernel::is_stopped(outside.pid())
+    });
+    outside.signal(Signal::SIGTERM);
+    outside.signal(Signal::SIGINT);
+    let _newcomer = End::dial(&link);
+    outside.signal(Signal::SIGCONT);
+    assert_eq!(outside.exit_code(), 0);
 }
 
 #[test]

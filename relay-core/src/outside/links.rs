@@ -24,7 +24,7 @@ use crate::token::{Key, Slot};
 pub(super) struct LinkEntry {
     pub(super) carrier: Carrier<Opening>,
     peer: Peer,
-    origin: Origin,
+    pub(super) origin: Origin,
     /// It was not accepted, but dialled.
     dialled: Option<Dialled>,
     /// Known from HELLO until the link leaves.
