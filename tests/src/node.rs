@@ -63,7 +63,14 @@ impl Node {
                 addresses: Vec::new(),
             }),
             Some((program, rest)) => {
-                Node::announced(launch(&format!("{program} --print-address {rest}")))
+                let launch = launch(&format!("{program} --print-address {rest}"));
+                // An open link port says that a client waits, and the program closes it when it has its turn: on a busy machine that
+                // may be later than the next dial.
+                Node::announced(if rest.contains("--raw") {
+                    launch.promptly()
+                } else {
+                    launch
+                })
             }
             None => panic!("{line} has no arguments"),
         }

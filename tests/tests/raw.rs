@@ -186,9 +186,7 @@ fn the_inside_node_finds_a_unix_link_again_and_again() {
 #[test]
 fn no_client_waits_for_a_dial_to_be_repeated() {
     let service = Service::echo();
-    // The port is open until the outside node has its turn, which on a busy machine may be longer than the pause between two dials.
-    let line = "listen-listen --raw --print-address 127.0.0.1:0 127.0.0.1:0";
-    let outside = Node::announced(Launch::new(line).promptly()).unwrap();
+    let outside = start_outside();
     let link = outside.link();
     let _inside = node!("connect-connect --raw --interval 100ms {link} {service}");
     for number in 0..30 {

@@ -3,9 +3,8 @@
 //! The least hop limit that a socket accepts, which was made for peers that must be near (RFC 5082), the kernel compares also with
 //! that of ICMP: of the segment that is quoted, which is our own; with IPv6, of the message itself. So a socket that sends with fewer
 //! hops than it accepts is not ended by what ICMP says of its SYN, and yet hears a peer that sends with more. With IPv6 it is also
-//! deaf to a reset by a firewall, which has as many hops left as ICMP.
+//! deaf to a reset by a firewall, which has as many hops left as ICMP. Where the system refuses, it hears.
 
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
@@ -13,30 +12,25 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::{setsockopt_impl, sockopt_impl};
 
 /// Sends so that a deaf peer hears it, and hears everything.
-pub fn hear(socket: impl AsFd, ip: IpAddr) -> io::Result<()> {
-    set(socket, ip, MANY, 0)
+pub fn hear(socket: impl AsFd, ip: IpAddr) {
+    set(socket, ip, MANY, 0);
 }
 
 /// Hears no ICMP, and no peer that is deaf itself.
-pub fn deafen(socket: impl AsFd, ip: IpAddr) -> io::Result<()> {
+pub fn deafen(socket: impl AsFd, ip: IpAddr) {
     match ip {
         IpAddr::V4(_) => set(socket, ip, FEW, FEW + 1),
         IpAddr::V6(_) => set(socket, ip, USUAL, MANY / 2 + 1),
     }
 }
 
-fn set(socket: impl AsFd, ip: IpAddr, sent: libc::c_int, accepted: libc::c_int) -> io::Result<()> {
-    match ip {
-        IpAddr::V4(_) => {
-            setsockopt(&socket, sockopt::Ipv4Ttl, &sent)?;
-            setsockopt(&socket, Ipv4MinTtl, &accepted)?;
-        }
-        IpAddr::V6(_) => {
-            setsockopt(&socket, sockopt::Ipv6Ttl, &sent)?;
-            setsockopt(&socket, Ipv6MinHopCount, &accepted)?;
-        }
-    }
-    Ok(())
+fn set(socket: impl AsFd, ip: IpAddr, sent: libc::c_int, accepted: libc::c_int) {
+    let _ = match ip {
+        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4Ttl, &sent)
+            .and_then(|()| setsockopt(&socket, Ipv4MinTtl, &accepted)),
+        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6Ttl, &sent)
+            .and_then(|()| setsockopt(&socket, Ipv6MinHopCount, &accepted)),
+    };
 }
 
 /// The most there are.

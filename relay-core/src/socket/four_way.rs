@@ -148,8 +148,7 @@ impl FourWay {
             if self.ticks.hears(wall)
                 && let Some(end) = &self.attempt
             {
-                // It goes on deaf, and is made anew in time.
-                let _ = hops::hear(end.as_fd(), self.peer.ip());
+                hops::hear(end.as_fd(), self.peer.ip());
             }
             let due = self.ticks.due();
             if due > wall + SPIN_MAX {
@@ -203,8 +202,8 @@ impl FourWay {
         prepare(&socket, self.purpose)?;
         errors::keep(&socket, self.peer.ip(), true)?;
         match self.ticks.deaf_until() {
-            Some(_) => hops::deafen(&socket, self.peer.ip())?,
-            None => hops::hear(&socket, self.peer.ip())?,
+            Some(_) => hops::deafen(&socket, self.peer.ip()),
+            None => hops::hear(&socket, self.peer.ip()),
         }
         socket.set_reuse_address(true)?;
         socket
@@ -265,7 +264,7 @@ impl FourWay {
         let proven_at = *self.proven_at.get_or_insert_with(|| {
             // From here on it is a connection as any other.
             let _ = errors::keep(end.as_fd(), self.peer.ip(), false);
-            let _ = hops::hear(end.as_fd(), self.peer.ip());
+            hops::hear(end.as_fd(), self.peer.ip());
             let _ = end.failure();
             now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5)
         });
