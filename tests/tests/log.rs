@@ -124,6 +124,7 @@ fn a_wrong_command_line_is_told_as_json_too() {
     ] {
         let outcome = Launch::new(wrong).run();
         assert_eq!(outcome.code, 100, "{wrong}");
+        assert!(!outcome.stderr.is_empty(), "{wrong}");
         for line in outcome.stderr.lines() {
             assert!(
                 line.starts_with('{') && line.ends_with('}'),
