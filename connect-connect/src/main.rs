@@ -2,12 +2,12 @@
 //! link signals.
 
 use clap::Parser;
-use relay_core::cli::{self, Common, Dialing, InsideOptions, LinkOptions, Messages};
-use relay_core::plan::InsidePlan;
+use relay_core::config::options::{self, Common, Dialing, InsideOptions, LinkOptions, Messages};
+use relay_core::config::plan::InsidePlan;
 use relay_core::report::Exit;
 
 fn main() -> Exit {
-    let typed: CommandLine = match cli::parse(PROGRAM) {
+    let typed: CommandLine = match options::parse(PROGRAM) {
         Ok(typed) => typed,
         Err(exit) => return exit,
     };
@@ -23,7 +23,7 @@ fn main() -> Exit {
     } = &typed;
     match InsidePlan::new(link, servers, dialing, common, links, inside) {
         Ok(plan) => relay_core::run_inside(plan, report),
-        Err(fault) => cli::refuse::<CommandLine>(&report, fault),
+        Err(fault) => options::refuse::<CommandLine>(&report, fault),
     }
 }
 

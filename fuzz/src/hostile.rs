@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use relay_core::limits::{CONTROL_BYTES_MAX, FRAME_HEADER_BYTES};
-use relay_core::proto::frame::{
+use relay_core::protocol::frame::{
     AbortCode, ErrorCode, Hello, NodeId, Open, RefusedCode, ServiceWidth, SessionId,
 };
-use relay_core::proto::link::{Event, Fault, Link};
+use relay_core::protocol::link::{Event, Fault, Link};
 
 /// The outside node's end of a link, with a peer that sends anything.
 pub fn link_outside(input: &[u8]) {

@@ -6,10 +6,10 @@ mod keyed;
 mod proxies;
 mod surroundings;
 
-use relay_core::address::{ListenAt, parse_listen, parse_target};
+use relay_core::config::address::{ListenAt, parse_listen, parse_target};
 use relay_core::limits::FRAME_HEADER_BYTES;
-use relay_core::proto::frame::{Frame, Header, SessionId};
-use relay_core::proto::proxy_header::{self, HEADER_LOOK_BYTES, Version};
+use relay_core::protocol::frame::{Frame, Header, SessionId};
+use relay_core::protocol::proxy_header::{self, HEADER_LOOK_BYTES, Version};
 
 pub use hostile::{link_inside, link_outside};
 pub use keyed::keyed;

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use relay_core::address::{parse_listen, parse_proxy, without_password};
-use relay_core::proto::http_connect::HttpConnect;
-use relay_core::proto::proxy::{Command, Host, Inquiry, Login, Place, Progress, Secret};
-use relay_core::proto::socks::{Socks4, Socks5};
+use relay_core::config::address::{parse_listen, parse_proxy, without_password};
+use relay_core::protocol::http_connect::HttpConnect;
+use relay_core::protocol::proxy::{Command, Host, Inquiry, Login, Place, Progress, Secret};
+use relay_core::protocol::socks::{Socks4, Socks5};
 
 /// An answer to SOCKS means the same however it is cut. The first byte says what was asked.
 pub fn socks(input: &[u8]) {

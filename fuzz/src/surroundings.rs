@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use relay_core::access::{AccessList, parse_network};
-use relay_core::proto::ucspi::{self, Told};
+use relay_core::policy::access_list::{AccessList, parse_network};
+use relay_core::protocol::ucspi::{self, Told};
 
 /// Lines of `NAME=VALUE`. Who is understood can be told again; what is not is named in a line that can be printed.
 pub fn ucspi(input: &[u8]) {

@@ -1,14 +1,14 @@
 //! `listen-listen`: the outside node. Clients and links both come to it; it gives each client to a link.
 
 use clap::Parser;
-use relay_core::cli::{
+use relay_core::config::options::{
     self, ClientOptions, Common, FourWayOptions, LinkOptions, Messages, OutsideOptions,
 };
-use relay_core::plan::OutsidePlan;
+use relay_core::config::plan::OutsidePlan;
 use relay_core::report::Exit;
 
 fn main() -> Exit {
-    let typed: CommandLine = match cli::parse(PROGRAM) {
+    let typed: CommandLine = match options::parse(PROGRAM) {
         Ok(typed) => typed,
         Err(exit) => return exit,
     };
@@ -33,7 +33,7 @@ fn main() -> Exit {
         four_way_options,
     ) {
         Ok(plan) => relay_core::run_outside(plan, report),
-        Err(fault) => cli::refuse::<CommandLine>(&report, fault),
+        Err(fault) => options::refuse::<CommandLine>(&report, fault),
     }
 }
 

@@ -23,39 +23,20 @@
 //! | [`socket`], [`linux`] | calls of the system; what only Linux has |
 //! | [`report`], [`limits`], [`ids`] | messages, numbers, names |
 
-pub mod access;
-pub mod address;
-pub mod carrier;
-pub mod cli;
-pub mod crier;
-pub mod dialling;
-pub mod entries;
+pub mod config;
 pub mod event_loop;
-pub mod farewell;
 pub mod ids;
-pub mod inside;
-pub mod introduction;
 pub mod keyed;
 pub mod limits;
-pub mod link;
-pub mod link_end;
 pub mod linux;
-pub mod listeners;
-pub mod outside;
-pub mod plan;
-pub mod proto;
-pub mod proving;
-pub mod pump;
-pub mod raw_inside;
-pub mod raw_outside;
-pub mod relay;
+pub mod policy;
+pub mod protocol;
 pub mod report;
-pub mod route;
 pub mod session;
-pub mod socket;
+pub mod sockets;
 pub mod token;
-pub mod window;
+pub mod tools;
 
-pub use inside::run_inside;
-pub use outside::run_outside;
-pub use route::run_route;
+pub use tools::inside::run_inside;
+pub use tools::outside::run_outside;
+pub use tools::route::run_route;

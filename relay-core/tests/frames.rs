@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use relay_core::limits::{
     CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES, REASON_TEXT_BYTES_MAX, SERVICES_MAX,
 };
-use relay_core::proto::frame::{
+use relay_core::protocol::frame::{
     ErrorCode, Frame, Header, Hello, Kind, MAGIC, Malformed, NodeId, Open, RefusedCode, SessionId,
     Welcome,
 };
@@ -291,7 +291,7 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 fn hello(services: &[(&str, u16)]) -> Hello {
-    use relay_core::proto::frame::ServiceWidth;
+    use relay_core::protocol::frame::ServiceWidth;
     Hello {
         versions: (1, 1),
         node: NodeId([1; 16]),

@@ -1,4 +1,4 @@
-//! When links are dialled, and how many are kept: the rules of [`relay_core::link::keeper`], one by one.
+//! When links are dialled, and how many are kept: the rules of [`relay_core::policy::keeper`], one by one.
 
 #![allow(
     clippy::expect_used,
@@ -12,10 +12,10 @@ use relay_core::limits::{
     BACKOFF_MIN, BACKOFF_UNWANTED, IDLE_LINKS_MAX, LINK_DIALS_MAX, LINK_HEALTHY, LOOKUP_FRESH,
     SURPLUS_WINDOW,
 };
-use relay_core::link::backoff::Backoff;
-use relay_core::link::keeper::{Decision, Keeper, Policy};
-use relay_core::link::ticks::FORGOTTEN;
-use relay_core::proto::frame::NodeId;
+use relay_core::policy::backoff::Backoff;
+use relay_core::policy::keeper::{Decision, Keeper, Policy};
+use relay_core::policy::ticks::FORGOTTEN;
+use relay_core::protocol::frame::NodeId;
 
 // Addresses.
 

@@ -20,10 +20,10 @@ use relay_core::limits::{
     ABORT_DROPPED_BYTES_MAX, ABORT_TIMEOUT, CONTROL_BYTES_MAX, FRAME_HEADER_BYTES,
     HANDSHAKE_TIMEOUT, HEARTBEAT_MAX, HEARTBEAT_MIN, LINK_WARM, OPENED_DELAY,
 };
-use relay_core::proto::frame::{
+use relay_core::protocol::frame::{
     AbortCode, ErrorCode, Frame, Header, Kind, Malformed, NodeId, Open, RefusedCode, Welcome,
 };
-use relay_core::proto::link::{Event, Expired, Fault, Link};
+use relay_core::protocol::link::{Event, Expired, Fault, Link};
 
 proptest! {
     #[test]
@@ -110,7 +110,7 @@ fn both_nodes_keep_the_smaller_heartbeat_within_its_bounds() {
     ];
     for (outside_wish, inside_wish, agreed) in table {
         let now = Instant::now();
-        let hello = relay_core::proto::frame::Hello {
+        let hello = relay_core::protocol::frame::Hello {
             heartbeat: inside_wish,
             ..hello()
         };
@@ -153,7 +153,7 @@ fn versions_that_do_not_meet_are_an_error_of_their_own() {
     for versions in [(2, 9), (0, 0), (2, 1)] {
         let now = Instant::now();
         let mut outside = LinkEnd::new(Link::outside(Duration::from_secs(10), now), now);
-        let hello = relay_core::proto::frame::Hello {
+        let hello = relay_core::protocol::frame::Hello {
             versions,
             ..hello()
         };

@@ -1,4 +1,4 @@
-//! Which client gets which link: the rules of [`relay_core::link::pairing`], one by one.
+//! Which client gets which link: the rules of [`relay_core::policy::pairing`], one by one.
 
 #![allow(
     clippy::expect_used,
@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use relay_core::limits::{PASS_OVER_MAX, PASS_OVER_MIN};
-use relay_core::link::pairing::{Decision, Pairing, Ticket};
-use relay_core::proto::frame::NodeId;
+use relay_core::policy::pairing::{Decision, Pairing, Ticket};
+use relay_core::protocol::frame::NodeId;
 
 #[test]
 fn nodes_are_taken_in_turn_and_within_a_node_the_link_used_last() {

@@ -12,11 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_core::limits::HTTP_HEAD_BYTES_MAX;
-use relay_core::proto::http_connect::HttpConnect;
-use relay_core::proto::proxy::{
+use relay_core::protocol::http_connect::HttpConnect;
+use relay_core::protocol::proxy::{
     Command, Host, Inquiry, Kind, Login, Place, Progress, Refusal, Secret,
 };
-use relay_core::proto::socks::{Socks4, Socks5};
+use relay_core::protocol::socks::{Socks4, Socks5};
 
 const NAME: &str = "srv.example";
 

@@ -1,4 +1,4 @@
-//! Who goes when too many strangers are on the link port: the rules of [`relay_core::link::strangers`], and what becomes of a node
+//! Who goes when too many strangers are on the link port: the rules of [`relay_core::policy::strangers`], and what becomes of a node
 //! among them.
 
 #![allow(
@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use relay_core::limits::{STRANGERS_MAX, STRANGERS_OF_NODES_MAX, STRANGERS_PER_ORIGIN_MAX};
-use relay_core::link::strangers::{Origin, Strangers};
+use relay_core::policy::strangers::{Origin, Strangers};
 
 #[test]
 fn one_place_has_no_more_strangers_than_it_may() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use relay_core::link::ticks::{Answer, DEAF, DEAF_PATIENT, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
+use relay_core::policy::ticks::{Answer, DEAF, DEAF_PATIENT, EAGER, FORGOTTEN, ROUND, TICK, Ticks};
 
 #[test]
 fn behind_firewalls_that_reset_two_ends_meet_though_the_path_has_no_delay() {

@@ -1,12 +1,12 @@
 //! `tcpfwd`: a layer-4 route between two networks, for as long as it runs.
 
 use clap::Parser;
-use relay_core::cli::{self, ClientOptions, Common, Dialing, Messages};
-use relay_core::plan::RoutePlan;
+use relay_core::config::options::{self, ClientOptions, Common, Dialing, Messages};
+use relay_core::config::plan::RoutePlan;
 use relay_core::report::Exit;
 
 fn main() -> Exit {
-    let typed: CommandLine = match cli::parse(PROGRAM) {
+    let typed: CommandLine = match options::parse(PROGRAM) {
         Ok(typed) => typed,
         Err(exit) => return exit,
     };
@@ -20,7 +20,7 @@ fn main() -> Exit {
     } = &typed;
     match RoutePlan::new(words, dialing, common, clients) {
         Ok(plan) => relay_core::run_route(plan, report),
-        Err(fault) => cli::refuse::<CommandLine>(&report, fault),
+        Err(fault) => options::refuse::<CommandLine>(&report, fault),
     }
 }
 

@@ -13,7 +13,7 @@ fn the_clock_is_read_in_one_place() {
     let instead = "take `now` as an argument, as the event loop hands it down";
     ban(
         &["Instant::now", ".elapsed()"],
-        &["relay-core/src/event_loop.rs", REPORT],
+        &["relay-core/src/event_loop/mod.rs", REPORT],
         instead,
     );
 }
@@ -77,7 +77,7 @@ fn warnings_are_not_allowed_without_a_reason() {
 #[test]
 fn the_protocols_and_decisions_know_no_socket() {
     let pure: Vec<ProductFile> = product_files().into_iter().filter(is_pure).collect();
-    assert!(!pure.is_empty(), "nothing is left of proto/ and link/");
+    assert!(!pure.is_empty(), "nothing is left of protocol/ and policy/");
     let needles = [
         "std::net::Tcp",
         "std::os::fd",
@@ -92,7 +92,7 @@ fn the_protocols_and_decisions_know_no_socket() {
         .flat_map(|file| needles.iter().flat_map(|needle| file.lines_with(needle)));
     expect_none(
         found.collect(),
-        "take bytes and `now`, return bytes and actions; sockets are in socket/",
+        "take bytes and `now`, return bytes and actions; sockets are in sockets/",
     );
 }
 
@@ -149,7 +149,7 @@ fn expect_none(found: Vec<String>, instead: &str) {
 }
 
 fn is_pure(file: &ProductFile) -> bool {
-    ["relay-core/src/proto/", "relay-core/src/link/"]
+    ["relay-core/src/protocol/", "relay-core/src/policy/"]
         .iter()
         .any(|room| file.name.starts_with(room))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use relay_core::proto::frame::{
+use relay_core::protocol::frame::{
     AbortCode, ErrorCode, Frame, Hello, NodeId, Open, RefusedCode, ServiceWidth, SessionId, Welcome,
 };
 

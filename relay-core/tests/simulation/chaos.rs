@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use relay_core::link::keeper::Policy;
+use relay_core::policy::keeper::Policy;
 
 use crate::network::{Address, ListenMode, Process};
 use crate::talker::{Habits, Outcome};

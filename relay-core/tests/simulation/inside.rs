@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use relay_core::limits::OPENED_DELAY;
-use relay_core::link::keeper::{Decision, Keeper, Policy};
-use relay_core::proto::frame::{Hello, NodeId, RefusedCode, ServiceWidth};
-use relay_core::proto::link::{Event, Link};
+use relay_core::policy::keeper::{Decision, Keeper, Policy};
+use relay_core::protocol::frame::{Hello, NodeId, RefusedCode, ServiceWidth};
+use relay_core::protocol::link::{Event, Link};
 
 use crate::link_end::{LinkEnd, Notice};
 use crate::network::{Address, Dial, Network, Process, Socket};

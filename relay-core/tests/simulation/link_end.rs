@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use relay_core::limits::{KEPT_BYTES_MAX, LINK_READ_BYTES};
-use relay_core::proto::frame::AbortCode;
-use relay_core::proto::link::{Event, Expired, Link};
+use relay_core::protocol::frame::AbortCode;
+use relay_core::protocol::link::{Event, Expired, Link};
 
 use crate::network::{Network, Read, Socket};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use relay_core::link::pairing::{Decision, Pairing, Ticket};
-use relay_core::proto::frame::{NodeId, Open, SessionId};
-use relay_core::proto::link::{Event, Expired, Link};
+use relay_core::policy::pairing::{Decision, Pairing, Ticket};
+use relay_core::protocol::frame::{NodeId, Open, SessionId};
+use relay_core::protocol::link::{Event, Expired, Link};
 
 use crate::link_end::{Death, FromStream, LinkEnd, Notice, Session};
 use crate::network::{Address, ListenMode, Network, Process, Socket};

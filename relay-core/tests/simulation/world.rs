@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use relay_core::limits::IDLE_LINKS_MAX;
-use relay_core::link::keeper::Policy;
+use relay_core::policy::keeper::Policy;
 
 use crate::inside::{self, Inside};
 use crate::network::{Address, Network, Process};

@@ -1,0 +1,140 @@
+//! Who may come in: lists of networks, and how many sessions one client may have.
+//!
+//! A [`Gate`] is asked right after accept(2), before anything is spent on a connection; whom it does not let in is reset. What has
+//! no address, a Unix socket or a pipe, is guarded by the permissions of whoever made it, and is let in.
+//!
+//! Invariant: a v4-mapped address (RFC 4291 §2.5.5.2), which is what a dual-stack socket shows of an IPv4 client, is compared as
+//! the IPv4 address that it is; `::/0` is all of IPv6, and nothing of IPv4.
+//!
+//! Not here: what is checked of those who are let in, such as the key of a link.
+
+use crate::policy::access_list::AccessList;
+use crate::policy::access_list::Denial;
+use crate::policy::access_list::Seat;
+use crate::policy::access_list::Seats;
+use std::fmt;
+
+use crate::config::address::ListenPoint;
+use crate::config::settings::Admission;
+use crate::event_loop::context::Context;
+use crate::limits::STRANGERS_PERIOD;
+use crate::report::Throttle;
+use crate::sockets::listen::{Accepted, Peer};
+
+/// Who is asked when somebody comes in by one kind of listener.
+#[derive(Debug)]
+pub struct Gate {
+    list: AccessList,
+    seats: Option<Seats>,
+    /// Who connects is a proxy: whose session it is, is told later.
+    by_proxy: bool,
+    denied: u64,
+    told: Told,
+}
+
+/// How a denial is told.
+#[derive(Debug)]
+enum Told {
+    /// Each, to those who ask for it: clients come as they like.
+    InDetail,
+    /// One in a while, as a warning: it may be a node of ours, which sees a reset and nothing else.
+    NowAndThen(Throttle),
+}
+
+impl Gate {
+    /// The gate for clients.
+    pub fn of(admission: &Admission) -> Self {
+        Self {
+            list: admission.list.clone(),
+            seats: admission.sessions_per_client_max.map(Seats::new),
+            by_proxy: admission.by_proxy,
+            denied: 0,
+            told: Told::InDetail,
+        }
+    }
+
+    /// The gate for links.
+    pub fn of_links(list: &AccessList) -> Self {
+        Self {
+            list: list.clone(),
+            seats: None,
+            by_proxy: false,
+            denied: 0,
+            told: Told::NowAndThen(Throttle::per(STRANGERS_PERIOD)),
+        }
+    }
+
+    /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
+    pub fn admits(&mut self, accepted: &Accepted, word: &str, context: &Context) -> Option<Seat> {
+        let client = accepted.client();
+        let Some(address) = client.address() else {
+            let seat = match client {
+                // A proxy that listens for us names its clients as it likes: no list can know them.
+                Peer::Unknown if self.list.allows_some() => Err(Denial::Rule(None)),
+                _ => Ok(Seat::default()),
+            };
+            return self.tell(seat, &client, word, context);
+        };
+        let ip = address.ip().to_canonical();
+        let seat = self.list.check(ip).and_then(|()| match &self.seats {
+            Some(seats) if !self.by_proxy => seats.take(ip),
+            _ => Ok(Seat::default()),
+        });
+        self.tell(seat, &ip, word, context)
+    }
+
+    /// A seat for a client of whom a proxy has told, which was let in itself.
+    pub fn seat(&mut self, client: Peer, word: &str, context: &Context) -> Option<Seat> {
+        match (client.address(), &self.seats) {
+            (Some(address), Some(seats)) => {
+                let ip = address.ip().to_canonical();
+                self.tell(seats.take(ip), &ip, word, context)
+            }
+            _ => Some(Seat::default()),
+        }
+    }
+
+    fn tell(
+        &mut self,
+        seat: Result<Seat, Denial>,
+        who: &dyn fmt::Display,
+        word: &str,
+        context: &Context,
+    ) -> Option<Seat> {
+        match seat {
+            Ok(seat) => Some(seat),
+            Err(denial) => {
+                self.denied += 1;
+                let text = format_args!("denied {who} on {word}: {denial}");
+                match &mut self.told {
+                    Told::InDetail => context.report.info(text),
+                    Told::NowAndThen(throttle) => {
+                        throttle.warning(&context.report, context.now(), text);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// [`Gate::admits`] for the connection that is already there: without it there is nothing to run for.
+    pub fn admits_inherited(
+        &mut self,
+        accepted: &Accepted,
+        point: &ListenPoint,
+        context: &Context,
+    ) -> Result<Seat, String> {
+        self.admits(accepted, &point.word, context)
+            .ok_or_else(|| format!("unable to use {}: its peer is denied", point.word))
+    }
+
+    /// Whether those who come in are proxies, and tell whom they come for.
+    pub fn expects_proxies(&self) -> bool {
+        self.by_proxy
+    }
+
+    /// How many were kept out.
+    pub fn denied(&self) -> u64 {
+        self.denied
+    }
+}

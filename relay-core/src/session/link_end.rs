@@ -1,0 +1,396 @@
+//! The end of a session that is a link: payload in frames, and other frames between them.
+//!
+//! A DATA header is written only for bytes that are already in hand, and with MSG_MORE, so that it travels with its payload.
+//! What the socket does not take at once is kept here: bytes of control frames, and the announced payload of a session that
+//! is over, which must still be completed. Both are bounded by what one frame may hold.
+
+use std::io;
+use std::time::Instant;
+
+use mio::Registry;
+
+use crate::event_loop::pump_resources::{Buffers, Tackle};
+use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, LINK_READ_BYTES, WINDOW_PROBES_MAX};
+use crate::linux::splice::Pipe;
+use crate::linux::tcp_info::{tcp_info, unread_bytes};
+use crate::protocol::frame::Kind;
+use crate::protocol::link::{Event, Expired, Fault, Link};
+use crate::session::pump::{InFlight, Sink, Source, Took};
+use crate::sockets::end::{End, is_blocked};
+
+/// A link's socket and its protocol.
+#[derive(Debug)]
+pub struct LinkEnd {
+    /// The socket.
+    pub end: End,
+    /// What may be sent and what was read.
+    pub protocol: Link,
+    /// Bytes that were read and not used, because the far end is blocked.
+    kept: Option<Box<[u8]>>,
+    /// Bytes of headers and control frames that the socket did not take.
+    unsent: Vec<u8>,
+    /// Announced payload of a session that is over.
+    leftover: InFlight,
+    /// Bytes of control frames and of dropped payload that may still be used up in this turn.
+    share: usize,
+}
+
+/// What a link says to its owner.
+#[derive(Debug)]
+pub enum News {
+    /// A frame.
+    Frame(Event),
+    /// The end of file.
+    Eof,
+    /// A read failed.
+    Failed(io::Error),
+    /// The peer broke the protocol.
+    Fault(Fault),
+}
+
+impl LinkEnd {
+    /// A connected socket with the protocol at its start.
+    pub fn new(end: End, protocol: Link) -> Self {
+        Self {
+            end,
+            protocol,
+            kept: None,
+            unsent: Vec::new(),
+            leftover: InFlight::Nothing,
+            share: 0,
+        }
+    }
+
+    /// Before the link is read in this turn.
+    pub fn begin_turn(&mut self, tackle: &mut Tackle) {
+        tackle.buffers.window.load(self.kept.take());
+        self.share = LINK_READ_BYTES;
+    }
+
+    /// Whether there may be more to read, which has to wait for the next turn: a peer that talks without end shall not keep others
+    /// waiting.
+    pub fn has_used_its_share(&self) -> bool {
+        self.share == 0
+    }
+
+    /// After it.
+    pub fn end_turn(&mut self, tackle: &mut Tackle) {
+        self.kept = tackle.buffers.window.save();
+    }
+
+    /// Reads on where no session takes payload, which is dropped: until there is news, or nothing more.
+    pub fn read(&mut self, tackle: &mut Tackle) -> Option<News> {
+        loop {
+            match self.take(&mut tackle.buffers, false, tackle.now) {
+                Took::News(news) => return Some(news),
+                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
+                Took::Bytes(..) | Took::Bulk => {}
+            }
+        }
+    }
+
+    /// Sends the control frames that wait, and what was left unsent.
+    pub fn flush(&mut self, tackle: &mut Tackle) -> io::Result<()> {
+        match self.send_leftovers(tackle.now) {
+            Ok(()) => {}
+            Err(error) if is_blocked(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        // Whatever was announced of it is sent; bytes that never were are dropped with it.
+        self.release(tackle);
+        if !self.protocol.has_pending() {
+            return Ok(());
+        }
+        tackle.head.clear();
+        self.protocol.transmit(&mut tackle.head, tackle.now);
+        match self.send_head(&tackle.head, &[], false) {
+            Err(error) if !is_blocked(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The session is over: bytes that were announced are still sent, others are dropped.
+    pub fn leave_over(&mut self, in_flight: InFlight, tackle: &mut Tackle) {
+        debug_assert!(
+            matches!(self.leftover, InFlight::Nothing),
+            "a session begins on a link that has sent the last one's bytes"
+        );
+        if self.protocol.announced_left() > 0 {
+            self.leftover = in_flight;
+        } else {
+            in_flight.release(&mut tackle.pipes);
+        }
+    }
+
+    /// Nothing more is said: the peer would not understand it. What its channel has to say still goes out.
+    pub fn give_up(&mut self) {
+        self.protocol.give_up();
+        self.unsent.clear();
+    }
+
+    /// Announced bytes of a session that is over, where no direction holds them.
+    pub fn leave_over_bytes(&mut self, bytes: &[u8]) {
+        let announced = self.protocol.announced_left() as usize;
+        if announced > 0 {
+            self.leftover = InFlight::Buffer(bytes[..announced.min(bytes.len())].into(), 0);
+        }
+    }
+
+    /// Returns what is borrowed, before the link is dropped.
+    pub fn release(&mut self, tackle: &mut Tackle) {
+        std::mem::take(&mut self.leftover).release(&mut tackle.pipes);
+    }
+
+    /// Closes the link. What was not sent is lost, and the peer is told by a reset unless both halves are shut.
+    pub fn close(self, registry: &Registry) {
+        if !self.end.is_socket() {
+            self.end.deregister(registry);
+        }
+    }
+
+    /// Whether everything that was to be sent is with the kernel.
+    pub fn is_flushed(&self) -> bool {
+        self.unsent.is_empty()
+            && matches!(self.leftover, InFlight::Nothing)
+            && self.protocol.has_said_all()
+            && self.end.is_flushed()
+    }
+
+    /// What has passed; silence that the kernel can explain is not told.
+    pub fn expired(&mut self, now: Instant) -> Option<Expired> {
+        loop {
+            match self.protocol.handle_timeout(now)? {
+                Expired::Silent => match self.heard_by_kernel(now) {
+                    Some(at) => self.protocol.heard(at),
+                    None => return Some(Expired::Silent),
+                },
+                Expired::Stalled if !self.is_lost_though_stalled() => {}
+                expired => return Some(expired),
+            }
+        }
+    }
+
+    /// When the kernel last heard of the peer, if that is not too long ago: this process was stopped, not the peer.
+    fn heard_by_kernel(&self, now: Instant) -> Option<Instant> {
+        if unread_bytes(self.end.as_fd()).is_ok_and(|count| count > 0) {
+            return Some(now);
+        }
+        let silence = tcp_info(self.end.as_fd()).ok()?.since_data;
+        (silence < self.protocol.silence_max()).then(|| now.checked_sub(silence))?
+    }
+
+    /// The peer's host answers neither segments nor window probes.
+    fn is_lost_though_stalled(&self) -> bool {
+        let limit = self.protocol.silence_max();
+        tcp_info(self.end.as_fd()).is_ok_and(|info| {
+            (info.unacknowledged > 0 && info.since_ack >= limit) || info.probes > WINDOW_PROBES_MAX
+        })
+    }
+
+    /// Sends what the socket did not take before, as far as it was announced; fails with `WouldBlock` while any is left.
+    fn send_leftovers(&mut self, now: Instant) -> io::Result<()> {
+        self.end.flush()?;
+        while !self.unsent.is_empty() {
+            let count = self.end.send(&self.unsent, &[], false)?;
+            self.unsent.drain(..count);
+        }
+        // An idle link owns no buffer.
+        self.unsent = Vec::new();
+        while !matches!(self.leftover, InFlight::Nothing) && self.protocol.announced_left() > 0 {
+            let left = self.protocol.announced_left() as usize;
+            let count = match &mut self.leftover {
+                InFlight::Pipe(pipe) => self.end.splice_out(pipe, left)?,
+                InFlight::Buffer(bytes, at) => {
+                    let rest = &bytes[*at..];
+                    let count = self.end.send(&[], &rest[..left.min(rest.len())], false)?;
+                    *at += count;
+                    count
+                }
+                InFlight::Nothing => 0,
+            };
+            if count == 0 {
+                // What is announced is always in hand: a link that cannot complete a frame is of no use.
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.protocol.payload_sent(count as u32, now);
+        }
+        Ok(())
+    }
+
+    /// Sends `head` and then `body`; what is not taken of the head is kept. Returns how much of the body was sent.
+    fn send_head(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
+        let sent = match self.end.send(head, body, more) {
+            Ok(sent) => sent,
+            Err(error) if is_blocked(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        match head.get(sent..) {
+            Some(unsent) => {
+                self.unsent.extend_from_slice(unsent);
+                if unsent.is_empty() {
+                    Ok(0)
+                } else {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+            }
+            None => Ok(sent - head.len()),
+        }
+    }
+
+    /// Announces up to `count` bytes, if none are announced; the header, with what waits, is in `head`.
+    fn announce(&mut self, count: usize, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
+        self.send_leftovers(now)?;
+        head.clear();
+        if self.protocol.announced_left() == 0 {
+            if !self.protocol.may_send_payload() || !self.end.is_writable() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.protocol.announce(count, head, now);
+        }
+        Ok(count.min(self.protocol.announced_left() as usize))
+    }
+}
+
+impl Source for LinkEnd {
+    type News = News;
+
+    fn spliceable(&self, buffers: &Buffers, _: bool) -> Option<usize> {
+        let left = self.protocol.payload_left() as usize;
+        // What was read past the header is in the window, and comes first.
+        let next = buffers.window.unused().is_empty()
+            && !self.protocol.drops_payload()
+            && self.end.can_be_spliced();
+        (next && left >= BULK_BYTES_MIN).then_some(left)
+    }
+
+    fn splice_in(&mut self, pipe: &mut Pipe, max: usize, now: Instant) -> io::Result<usize> {
+        let count = self.end.splice_in(pipe, max)?;
+        self.protocol
+            .payload_taken(count as u32, now)
+            .map_err(io::Error::other)?;
+        Ok(count)
+    }
+
+    fn take<'b>(&mut self, buffers: &'b mut Buffers, bulk: bool, now: Instant) -> Took<'b, News> {
+        loop {
+            if self.share == 0 {
+                return Took::Blocked;
+            }
+            let window = &mut buffers.window;
+            let unused = window.unused().len();
+            let left = self.protocol.payload_left() as usize;
+            if left > 0 && unused > 0 {
+                let count = left.min(unused);
+                let dropped = self.protocol.drops_payload();
+                if let Err(fault) = self.protocol.payload_taken(count as u32, now) {
+                    return Took::News(News::Fault(fault));
+                }
+                if dropped {
+                    window.advance(count);
+                    self.share = self.share.saturating_sub(count);
+                    continue;
+                }
+                let end_follows = left == count && window.unused()[count..].starts_with(&END);
+                return Took::Bytes(buffers.window.advance(count), end_follows);
+            }
+            if left == 0 && unused > 0 {
+                match self.protocol.receive(window.unused(), now) {
+                    Ok((_, Event::Incomplete)) => {}
+                    Ok((count, event)) => {
+                        window.advance(count);
+                        self.share = self.share.saturating_sub(count);
+                        match event {
+                            Event::Payload if self.spliceable(buffers, bulk).is_some() => {
+                                return Took::Bulk;
+                            }
+                            Event::Payload | Event::Handled => continue,
+                            event => return Took::News(News::Frame(event)),
+                        }
+                    }
+                    Err(fault) => return Took::News(News::Fault(fault)),
+                }
+            }
+            // What cannot be spliced can at least be read to where it is sent from.
+            if left >= BULK_BYTES_MIN
+                && !self.end.can_be_spliced()
+                && !self.protocol.drops_payload()
+            {
+                let room = left.min(buffers.copy.len());
+                return match self.end.recv(&mut buffers.copy[..room]) {
+                    Ok(0) => Took::News(News::Eof),
+                    Ok(count) => match self.protocol.payload_taken(count as u32, now) {
+                        Ok(()) => Took::Bytes(&buffers.copy[..count], false),
+                        Err(fault) => Took::News(News::Fault(fault)),
+                    },
+                    Err(error) if is_blocked(&error) => Took::Blocked,
+                    Err(error) => Took::News(News::Failed(error)),
+                };
+            }
+            // In bulk a header is read by itself, so that all of its payload can be spliced.
+            let wanted = if bulk && left == 0 && unused == 0 && self.end.can_be_spliced() {
+                FRAME_HEADER_BYTES
+            } else {
+                usize::MAX
+            };
+            match self.end.recv(window.room(wanted)) {
+                Ok(0) => return Took::News(News::Eof),
+                Ok(count) => window.grow(count),
+                Err(error) if is_blocked(&error) => return Took::Blocked,
+                Err(error) => return Took::News(News::Failed(error)),
+            }
+        }
+    }
+
+    fn ended(&self) -> Took<'static, News> {
+        Took::News(News::Eof)
+    }
+
+    fn broke(&self, error: io::Error) -> Took<'static, News> {
+        Took::News(News::Failed(error))
+    }
+}
+
+impl Sink for LinkEnd {
+    fn put(
+        &mut self,
+        bytes: &[u8],
+        more: bool,
+        head: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<usize> {
+        let count = self.announce(bytes.len(), head, now)?;
+        let mut sent = self.send_head(head, &bytes[..count], more)?;
+        if sent == 0 {
+            // A descriptor that is no socket takes the head and the body one by one.
+            sent = self.end.send(&[], &bytes[..count], more)?;
+        }
+        self.protocol.payload_sent(sent as u32, now);
+        Ok(sent)
+    }
+
+    fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
+        let count = self.announce(pipe.held(), head, now)?;
+        if !head.is_empty() {
+            self.send_head(head, &[], true)?;
+        }
+        let sent = self.end.splice_out(pipe, count)?;
+        self.protocol.payload_sent(sent as u32, now);
+        Ok(sent)
+    }
+
+    fn takes_pipes(&self) -> bool {
+        self.end.takes_pipes()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.end.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.protocol.end();
+        Ok(())
+    }
+}
+
+/// The whole END frame.
+const END: [u8; FRAME_HEADER_BYTES] = [Kind::End as u8, 0, 0, 0];

@@ -1,0 +1,438 @@
+//! A dial through a chain of proxies: the first is dialled, and each is asked for the next, the last one for the target.
+//!
+//! Whose names are resolved here has all its addresses tried, one after the other: each try takes a connection of its own to the
+//! first proxy, since a proxy that refused is done with that connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::Registry;
+use mio::event::Event;
+
+use super::{DialError, Manner, Step, Trying};
+use crate::config::address::{Proxy, ProxyProtocol, TargetHost};
+use crate::limits::ADDRESSES_MAX;
+use crate::protocol::frame::RefusedCode;
+use crate::protocol::proxy::{Command, Host, Kind, Place};
+use crate::sockets::conversation::{Conversation, Failure, Talk};
+use crate::sockets::end::End;
+use crate::sockets::listen::{Peer, with_zone};
+use crate::sockets::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
+use crate::token::{Key, Slot};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Through {
+    /// The first proxy, what it is asked for, what that is asked for, and so on: one more than there are proxies.
+    legs: Vec<Leg>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+struct Leg {
+    host: LegHost,
+    port: u16,
+}
+
+#[derive(Debug)]
+enum LegHost {
+    Asked(Question, String),
+    Known(Vec<SocketAddr>),
+    /// For the proxy before it to resolve.
+    Name(String),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Until the host of every leg is known.
+    Resolving,
+    /// The first proxy is dialled.
+    Reaching(Trying),
+    Asking(Asking),
+    Failed(DialError),
+    /// Its outcome was told.
+    Over,
+}
+
+/// The proxy with that number is asked for the next leg.
+#[derive(Debug)]
+struct Asking {
+    proxy: usize,
+    end: End,
+    /// The first proxy.
+    peer: Peer,
+    conversation: Conversation,
+}
+
+/// Why the target was not reached through the proxies.
+#[derive(Debug)]
+pub struct Obstacle {
+    /// The proxy that it lies with, as messages name it.
+    proxy: String,
+    /// What that proxy was asked for, unless that is the target as it was typed.
+    asked: Option<String>,
+    /// The proxy was asked for the target itself.
+    at_last: bool,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// The first proxy was not reached.
+    NotReached(Box<DialError>),
+    /// The name, and why it has no address.
+    NoName(String, Arc<str>),
+    Failure(Failure),
+}
+
+impl Through {
+    pub(super) fn start(
+        host: &TargetHost,
+        port: u16,
+        manner: &Manner,
+        resolver: &mut Resolver,
+        key: Key,
+        now: Instant,
+    ) -> Self {
+        let mut through = Self {
+            legs: Vec::new(),
+            stage: Stage::Resolving,
+        };
+        let proxies = manner.via.iter().map(|proxy| (&proxy.host, proxy.port));
+        for (leg, (host, port)) in proxies.chain([(host, port)]).enumerate() {
+            let here = asked_by(leg, manner).is_none_or(ProxyProtocol::resolves_here);
+            let host = match host {
+                TargetHost::Ip(ip, zone) => Ok(LegHost::Known(vec![with_zone(*ip, 0, *zone)])),
+                TargetHost::Localhost if here => {
+                    known(&localhost(manner.family), "localhost", leg, manner)
+                }
+                TargetHost::Localhost => Ok(LegHost::Name("localhost".to_owned())),
+                TargetHost::Name(name) if here => {
+                    let question = resolver.question();
+                    match resolver.lookup(name, Asker::Dial(key, question), now) {
+                        Some(answer) => answered(answer, name, leg, manner),
+                        None => Ok(LegHost::Asked(question, name.clone())),
+                    }
+                }
+                TargetHost::Name(name) => Ok(LegHost::Name(name.clone())),
+            };
+            match host {
+                Ok(host) => through.legs.push(Leg { host, port }),
+                Err(error) => {
+                    through.stage = Stage::Failed(error);
+                    break;
+                }
+            }
+        }
+        through
+    }
+
+    /// The answer to a lookup, if it is one of this dial's.
+    pub(super) fn resolved(&mut self, question: Question, answer: &Answer, manner: &Manner) {
+        for (at, leg) in self.legs.iter_mut().enumerate() {
+            if let LegHost::Asked(asked, name) = &leg.host
+                && *asked == question
+            {
+                match answered(answer.clone(), name, at, manner) {
+                    Ok(host) => leg.host = host,
+                    Err(error) => self.stage = Stage::Failed(error),
+                }
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, event: &Event, slot: Slot, own: Slot) {
+        match &mut self.stage {
+            Stage::Reaching(trying) => trying.note(event, slot, own),
+            Stage::Asking(asking) if slot == own => asking.end.note(event, slot),
+            Stage::Asking(_) | Stage::Resolving | Stage::Failed(_) | Stage::Over => {}
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        manner: &Manner,
+        slot: Slot,
+        registry: &Registry,
+        key: Key,
+        now: Instant,
+    ) -> Step {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Resolving => match self.reach(manner, now) {
+                    Some(trying) => self.stage = Stage::Reaching(trying),
+                    None => {
+                        self.stage = Stage::Resolving;
+                        return Step::Pending;
+                    }
+                },
+                Stage::Reaching(mut trying) => match trying.run(manner, slot, registry, key, now) {
+                    Step::Pending => {
+                        self.stage = Stage::Reaching(trying);
+                        return Step::Pending;
+                    }
+                    Step::Connected(end, peer) => match self.ask(0, end, peer, manner) {
+                        Ok(asking) => self.stage = Stage::Asking(asking),
+                        Err(error) => return Step::Failed(error),
+                    },
+                    Step::Failed(error) => {
+                        let what = What::NotReached(Box::new(error));
+                        return Step::Failed(self.obstacle(0, what, manner));
+                    }
+                },
+                Stage::Asking(asking) => {
+                    let Asking {
+                        proxy,
+                        mut end,
+                        peer,
+                        conversation,
+                    } = asking;
+                    match conversation.run(&mut end) {
+                        Ok(Talk::Waiting(conversation) | Talk::Listening(_, conversation)) => {
+                            self.stage = Stage::Asking(Asking {
+                                proxy,
+                                end,
+                                peer,
+                                conversation,
+                            });
+                            return Step::Pending;
+                        }
+                        Ok(Talk::Done(_)) if proxy + 1 == manner.via.len() => {
+                            return Step::Connected(end, peer);
+                        }
+                        Ok(Talk::Done(_)) => match self.ask(proxy + 1, end, peer, manner) {
+                            Ok(asking) => self.stage = Stage::Asking(asking),
+                            Err(error) => return Step::Failed(error),
+                        },
+                        Err(failure) => {
+                            if !self.has_another_address(proxy + 1, &failure) {
+                                let what = What::Failure(failure);
+                                return Step::Failed(self.obstacle(proxy, what, manner));
+                            }
+                            self.stage = Stage::Resolving;
+                        }
+                    }
+                }
+                Stage::Failed(error) => return Step::Failed(error),
+                Stage::Over => return Step::Pending,
+            }
+        }
+    }
+
+    /// When there is something to do though nothing came.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Reaching(trying) if trying.can_start() => Some(trying.next_at),
+            _ => None,
+        }
+    }
+
+    /// Why there is no answer yet.
+    pub(super) fn timed_out(&self, manner: &Manner) -> DialError {
+        let mut names = self.legs.iter().filter_map(|leg| match &leg.host {
+            LegHost::Asked(_, name) => Some(name),
+            LegHost::Known(_) | LegHost::Name(_) => None,
+        });
+        match (&self.stage, names.next()) {
+            (Stage::Resolving, Some(name)) => no_name(name, "the lookup timed out".into(), manner),
+            (Stage::Asking(asking), _) => {
+                self.obstacle(asking.proxy, What::Failure(Failure::Silent), manner)
+            }
+            _ => {
+                let what = What::NotReached(Box::new(DialError::TimedOut));
+                self.obstacle(0, what, manner)
+            }
+        }
+    }
+
+    /// The dial of the first proxy, once all names are known.
+    fn reach(&self, manner: &Manner, now: Instant) -> Option<Trying> {
+        let unknown = |leg: &Leg| matches!(leg.host, LegHost::Asked(..));
+        match self.legs.first() {
+            Some(Leg {
+                host: LegHost::Known(addresses),
+                port,
+            }) if !self.legs.iter().any(unknown) => {
+                let answer = Ok(addresses.as_slice().into());
+                Some(Trying::new(answer, manner, *port, now))
+            }
+            _ => None,
+        }
+    }
+
+    fn ask(
+        &self,
+        proxy: usize,
+        end: End,
+        peer: Peer,
+        manner: &Manner,
+    ) -> Result<Asking, DialError> {
+        let Some(place) = self.place(proxy + 1) else {
+            let nothing = Failure::Failed(nix::errno::Errno::EADDRNOTAVAIL.into());
+            return Err(self.obstacle(proxy, What::Failure(nothing), manner));
+        };
+        match Conversation::begin(&manner.via[proxy], Command::Connect, &place) {
+            Ok(conversation) => Ok(Asking {
+                proxy,
+                end,
+                peer,
+                conversation,
+            }),
+            Err(refusal) => {
+                let what = What::Failure(Failure::Refused(refusal));
+                Err(self.obstacle(proxy, what, manner))
+            }
+        }
+    }
+
+    /// What is asked for now at that leg.
+    fn place(&self, leg: usize) -> Option<Place> {
+        let leg = self.legs.get(leg)?;
+        let host = match &leg.host {
+            LegHost::Known(addresses) => Host::Ip(addresses.first()?.ip()),
+            LegHost::Name(name) => Host::Name(name.clone().into_bytes()),
+            LegHost::Asked(..) => return None,
+        };
+        Some(Place {
+            host,
+            port: leg.port,
+        })
+    }
+
+    /// Goes on to the next address of the leg, if the proxy's answer says that this may help and there is one.
+    fn has_another_address(&mut self, leg: usize, failure: &Failure) -> bool {
+        let concerned =
+            matches!(failure, Failure::Refused(refusal) if refusal.concerns_the_address());
+        match self.legs.get_mut(leg).map(|leg| &mut leg.host) {
+            Some(LegHost::Known(addresses)) if concerned && addresses.len() > 1 => {
+                addresses.remove(0);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn obstacle(&self, proxy: usize, what: What, manner: &Manner) -> DialError {
+        let at_last = proxy + 1 == manner.via.len();
+        let asked = self.place(proxy + 1).map(|place| place.to_string());
+        DialError::Through(Box::new(Obstacle {
+            proxy: manner
+                .via
+                .get(proxy)
+                .map(Proxy::to_string)
+                .unwrap_or_default(),
+            asked,
+            at_last,
+            what,
+        }))
+    }
+}
+
+/// By which protocol a leg is asked for; the first one is dialled.
+fn asked_by(leg: usize, manner: &Manner) -> Option<ProxyProtocol> {
+    let proxy = manner.via.get(leg.checked_sub(1)?)?;
+    Some(proxy.protocol)
+}
+
+fn answered(answer: Answer, name: &str, leg: usize, manner: &Manner) -> Result<LegHost, DialError> {
+    match answer {
+        Ok(found) => known(&found, name, leg, manner),
+        Err(reason) => Err(no_name(name, reason, manner)),
+    }
+}
+
+/// The addresses of a name that can be asked for.
+fn known(
+    found: &[SocketAddr],
+    name: &str,
+    leg: usize,
+    manner: &Manner,
+) -> Result<LegHost, DialError> {
+    let speakable = |address: &SocketAddr| {
+        address.is_ipv4() || asked_by(leg, manner) != Some(ProxyProtocol::Socks4)
+    };
+    let usable: Vec<_> = found
+        .iter()
+        .copied()
+        .filter(speakable)
+        .take(ADDRESSES_MAX)
+        .collect();
+    match usable.is_empty() {
+        false => Ok(LegHost::Known(interleave(&usable))),
+        true => {
+            let reason = "no ipv4 address, and socks4 knows no others".into();
+            Err(no_name(name, reason, manner))
+        }
+    }
+}
+
+fn no_name(name: &str, reason: Arc<str>, manner: &Manner) -> DialError {
+    DialError::Through(Box::new(Obstacle {
+        proxy: manner.via.first().map(Proxy::to_string).unwrap_or_default(),
+        asked: None,
+        at_last: true,
+        what: What::NoName(name.to_owned(), reason),
+    }))
+}
+
+impl Obstacle {
+    /// The whole sentence about the target `to`.
+    pub(super) fn sentence(&self, to: &dyn fmt::Display) -> String {
+        let Self {
+            proxy,
+            asked,
+            at_last,
+            what,
+        } = self;
+        match what {
+            What::NotReached(error) => {
+                format!("unable to reach {to}: unable to connect to {proxy}: {error}")
+            }
+            What::NoName(name, reason) => {
+                format!("unable to reach {to}: unable to resolve {name}: {reason}")
+            }
+            What::Failure(failure) => match asked {
+                Some(asked) if !at_last => format!(
+                    "unable to reach {to}: unable to reach {asked} through {proxy}: {failure}"
+                ),
+                // The name was resolved here: this is what the proxy was asked for.
+                Some(asked) if *asked != to.to_string() => {
+                    format!("unable to reach {to} ({asked}) through {proxy}: {failure}")
+                }
+                _ => format!("unable to reach {to} through {proxy}: {failure}"),
+            },
+        }
+    }
+
+    pub(super) fn code(&self) -> RefusedCode {
+        match &self.what {
+            What::NotReached(_) => RefusedCode::Unreachable,
+            What::NoName(..) => RefusedCode::NoName,
+            What::Failure(Failure::Silent) => RefusedCode::Timeout,
+            What::Failure(Failure::Refused(refusal)) => match refusal.kind() {
+                Kind::Refused => RefusedCode::Refused,
+                Kind::Unreachable | Kind::Forbidden => RefusedCode::Unreachable,
+                Kind::Timeout => RefusedCode::Timeout,
+                Kind::Fault => RefusedCode::Other,
+            },
+            What::Failure(_) => RefusedCode::Other,
+        }
+    }
+
+    /// The proxy will not do this, however often it is asked.
+    pub(super) fn lasts(&self) -> bool {
+        matches!(&self.what, What::Failure(Failure::Refused(refusal)) if refusal.kind() == Kind::Forbidden)
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::NotReached(error) => error.fmt(f),
+            What::NoName(_, reason) => f.write_str(reason),
+            What::Failure(failure) => failure.fmt(f),
+        }
+    }
+}

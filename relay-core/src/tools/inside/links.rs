@@ -1,0 +1,441 @@
+//! The links of `connect-connect`, from their dial to their end.
+
+use std::fmt::Display;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::reaching::Reaching;
+use super::{Entry, Inside};
+use crate::event_loop::context::Context;
+use crate::keyed::Fault as Unproven;
+use crate::limits::LINK_HEALTHY;
+use crate::protocol::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
+use crate::protocol::link::{Event as Frame, Link};
+use crate::report::{Exit, sanitise};
+use crate::session::carrier::{Carrier, Happening, Next, Stage};
+use crate::session::close_reason::CloseReason;
+use crate::session::link_close::Farewell;
+use crate::session::link_end::LinkEnd;
+use crate::sockets::dial::{Dial, DialError, Step};
+use crate::sockets::end::End;
+use crate::token::{Key, Slot};
+
+/// A link that is not connected yet.
+#[derive(Debug)]
+pub(super) struct LinkDial {
+    address: Address,
+    pub(super) dial: Dial,
+}
+
+/// A link, and where it leads.
+#[derive(Debug)]
+pub(super) struct LinkEntry {
+    pub(super) carrier: Carrier<Reaching>,
+    address: Address,
+    connected: Instant,
+    /// Known from WELCOME until the link leaves.
+    pub(super) node: Option<NodeId>,
+    /// Since when the outside node is to take the idle link back.
+    returned: Option<Instant>,
+}
+
+impl Inside {
+    pub(super) fn dial(&mut self, address: Address, context: &mut Context) {
+        let now = context.now();
+        let key = self.entries.next_key();
+        context
+            .report
+            .debug(format_args!("dialling a link to {address}"));
+        let Some(target) = address.target() else {
+            return;
+        };
+        let mut manner = self.link_manner.clone();
+        manner.four_way.after_loss = self.keeper.has_just_broken(&address);
+        let dial = Dial::start(&target, manner, Slot::LEFT, &mut context.resolver, key, now);
+        self.entries
+            .insert(Entry::Dialling(Box::new(LinkDial { address, dial })));
+    }
+
+    pub(super) fn run_dial(&mut self, key: Key, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Dialling(mut link)) = self.entries.take(key) else {
+            return;
+        };
+        let Context {
+            registry, resolver, ..
+        } = context;
+        match link.dial.run(registry, resolver, key, now) {
+            Step::Pending => {
+                let deadline = link.dial.deadline();
+                self.entries.put_back(key, Entry::Dialling(link));
+                self.entries.arm(key, Some(deadline));
+            }
+            Step::Connected(mut end, _) => match self.protect(&mut end) {
+                Ok(()) => {
+                    let entry = self.greet(end, link.address, now);
+                    self.entries.put_back(key, entry);
+                    self.run_link(key, context);
+                }
+                Err(error) => {
+                    self.dial_failed(key, &link.address, DialError::Failed(error), context);
+                }
+            },
+            Step::Failed(error) => self.dial_failed(key, &link.address, error, context),
+        }
+    }
+
+    fn dial_failed(
+        &mut self,
+        key: Key,
+        address: &Address,
+        error: DialError,
+        context: &mut Context,
+    ) {
+        self.entries.remove(key);
+        if error.lasts() {
+            self.keeper.unwanted(address, context.now());
+        } else {
+            self.keeper.dial_failed(address, context.now());
+        }
+        self.tell_outage(error.sentence(address), context);
+        if self.keeper.is_spent() && error.lasts() {
+            self.outcome = Exit::Permanent;
+        }
+    }
+
+    /// With a key file, nothing is said on a link before the outside node has proved that it holds the key.
+    pub(super) fn protect(&self, end: &mut End) -> io::Result<()> {
+        self.keys.as_ref().map_or(Ok(()), |keys| end.protect(keys))
+    }
+
+    /// The link is connected: HELLO waits to be sent.
+    pub(super) fn greet(&self, end: End, address: Address, now: Instant) -> Entry {
+        let services = self.services.iter().map(|service| ServiceWidth {
+            name: service.name.clone(),
+            width: service.ports.len() as u16,
+        });
+        let hello = Hello {
+            versions: (VERSION, VERSION),
+            node: self.node,
+            heartbeat: self.heartbeat,
+            services: services.collect(),
+        };
+        let carrier = Carrier::new(LinkEnd::new(end, Link::inside(hello, now)));
+        Entry::Link(Box::new(LinkEntry {
+            carrier,
+            address,
+            connected: now,
+            node: None,
+            returned: None,
+        }))
+    }
+
+    pub(super) fn run_link(&mut self, key: Key, context: &mut Context) {
+        let patience = self.patience;
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if entry.carrier.link.end.is_proving()
+            && let Some(keys) = &mut self.keys
+            && !keys.admit_handshake(context.now())
+        {
+            return self.entries.go_on(key);
+        }
+        entry.carrier.link.begin_turn(&mut context.tackle);
+        loop {
+            let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+                return;
+            };
+            match entry.carrier.next(key, &patience, context) {
+                Next::Nothing if entry.is_overdue(context.now()) => {
+                    return self.lose_link(key, "no BYE in time", context);
+                }
+                Next::Nothing => break,
+                Next::Again => {
+                    self.entries.go_on(key);
+                    break;
+                }
+                Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
+                Next::Say(Happening::Pending(outcome)) => self.answered(key, outcome, context),
+                Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Say(Happening::Idle) => self.link_idle(key, context.now()),
+                Next::Say(Happening::Fault(fault)) => {
+                    self.fail_link(key, fault.code(), &fault.to_string(), context);
+                }
+                Next::Say(Happening::Unproven(fault)) => self.turn_away(key, &fault, context),
+                Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
+            }
+        }
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
+            entry.carrier.link.end_turn(&mut context.tackle);
+            let used_up = entry.carrier.link.has_used_its_share();
+            let deadline = entry.deadline(&patience);
+            self.entries.arm(key, deadline);
+            if used_up {
+                self.entries.go_on(key);
+            }
+        }
+    }
+
+    fn link_idle(&mut self, key: Key, now: Instant) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match (&mut entry.returned, entry.node) {
+            (Some(returned), _) => *returned = now,
+            (None, Some(node)) => self.keeper.idle(key, node),
+            (None, None) => {}
+        }
+        if self.once {
+            self.give_back(key, now);
+        } else {
+            self.retire_if_unwelcome(key, now);
+        }
+    }
+
+    /// The key file may be another now. Idle links whose key is gone leave, busy ones once they are idle.
+    pub(super) fn read_keys_again(&mut self, context: &mut Context) {
+        let Some(keys) = &mut self.keys else {
+            return;
+        };
+        keys.reload(&context.report);
+        let keys: Vec<Key> = self.entries.iter_mut().map(|(key, _)| key).collect();
+        for key in keys {
+            self.retire_if_unwelcome(key, context.now());
+        }
+    }
+
+    /// What the outside node proved on this idle link is not in the key file any more.
+    fn retire_if_unwelcome(&mut self, key: Key, now: Instant) {
+        let (Some(Entry::Link(entry)), Some(keys)) = (self.entries.get_mut(key), &self.keys) else {
+            return;
+        };
+        let idle = matches!(entry.carrier.stage, Stage::Idle) && entry.returned.is_none();
+        if idle
+            && !keys.accepts(entry.carrier.link.end.proof())
+            && let Some(node) = entry.node
+        {
+            self.keeper.retire(key, node);
+            self.give_back(key, now);
+        }
+    }
+
+    /// Asks the outside node, once, to take the link back.
+    pub(super) fn give_back(&mut self, key: Key, now: Instant) {
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
+            && entry.returned.is_none()
+        {
+            entry.carrier.link.protocol.bye();
+            entry.returned = Some(now);
+            self.entries.wake(key);
+        }
+    }
+
+    fn frame(&mut self, key: Key, frame: Frame, context: &mut Context) {
+        let now = context.now();
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match frame {
+            Frame::Welcome(node) => {
+                entry.node = Some(node);
+                entry.carrier.stage = Stage::Idle;
+                let round_trip = now.saturating_duration_since(entry.connected);
+                if !self.keeper.knows(node) {
+                    context.report.info(format_args!(
+                        "linked to outside node {node} at {}",
+                        entry.address
+                    ));
+                    self.warnings.links.over(now, LINK_HEALTHY);
+                }
+                self.keeper
+                    .welcomed(key, &entry.address, node, round_trip, now);
+                self.retire_if_unwelcome(key, now);
+            }
+            Frame::Open(open) => {
+                if let Some(node) = entry.node {
+                    self.keeper.opened(key, node, now);
+                }
+                self.open(key, *open, context);
+            }
+            Frame::Abort(code) => self.end_session(key, &CloseReason::Aborted(code), context),
+            Frame::Want(count) => {
+                if let Some(node) = entry.node {
+                    self.keeper.want(node, count as usize);
+                }
+            }
+            Frame::Bye => {
+                // A link that was handed over and ends in order has done what was asked, whatever its sessions did.
+                if self.fixed_link && !self.once {
+                    self.outcome = Exit::Done;
+                }
+                entry.carrier.stage = Stage::Leaving(Farewell::bye(true, now));
+                self.forget(key, now);
+            }
+            Frame::Error(code, text) => {
+                let text = sanitise(text.as_bytes());
+                let detail = if text.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {text}")
+                };
+                let message = format!(
+                    "the outside node at {} refused the link: {code}{detail}",
+                    entry.address
+                );
+                self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
+                self.part(key, code.lasts(), now);
+                self.tell_refusal(message, context);
+            }
+            _ => {}
+        }
+    }
+
+    /// The outside node broke the rules: it is told why, and the link is closed.
+    fn fail_link(&mut self, key: Key, code: ErrorCode, why: &str, context: &mut Context) {
+        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.protocol.fail(code, why.to_owned());
+        let text = format!("unable to use the link to {}: {why}", entry.address);
+        self.part(key, code.lasts(), context.now());
+        self.tell_refusal(text, context);
+    }
+
+    /// The outside node has not proved that it holds the key.
+    fn turn_away(&mut self, key: Key, fault: &Unproven, context: &mut Context) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.carrier.link.give_up();
+        let text = format!("unable to link to {}: {fault}", entry.address);
+        self.part(key, fault.is_lasting(), context.now());
+        self.tell_refusal(text, context);
+    }
+
+    /// After ERROR, ours or theirs: the link is on its way out. What does not fit now may be `lasting`.
+    fn part(&mut self, key: Key, lasting: bool, now: Instant) {
+        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
+            return;
+        };
+        let stage = std::mem::replace(
+            &mut entry.carrier.stage,
+            Stage::Leaving(Farewell::error(now)),
+        );
+        match stage {
+            Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
+            Stage::Greeting => self.keeper.not_welcomed(&entry.address, now),
+            _ => self.forget(key, now),
+        }
+    }
+
+    /// The keeper no longer counts on the link.
+    fn forget(&mut self, key: Key, now: Instant) {
+        if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
+            && let Some(node) = entry.node.take()
+        {
+            let lived = now.saturating_duration_since(entry.connected);
+            self.keeper.lost(key, &entry.address, node, lived, now);
+        }
+    }
+
+    fn lose_link(&mut self, key: Key, why: &str, context: &mut Context) {
+        let now = context.now();
+        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
+        self.forget(key, now);
+        let Some(Entry::Link(entry)) = self.entries.remove(key) else {
+            return;
+        };
+        let LinkEntry {
+            carrier, address, ..
+        } = *entry;
+        match carrier.stage {
+            Stage::Leaving(_) => {}
+            // It was only for a client that was perhaps on its way.
+            Stage::Greeting if self.draining => {}
+            Stage::Greeting => {
+                self.keeper.not_welcomed(&address, now);
+                self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
+            }
+            // The one session is over; how it ended is the outcome.
+            _ if self.once && self.served && self.sessions == 0 => self.draining = true,
+            _ if self.once || self.fixed_link => {
+                self.give_up(
+                    format_args!("the link to {address} is lost: {why}"),
+                    context,
+                );
+            }
+            _ if self.keeper.links() == 0 => self.tell_outage(
+                format_args!("the link to {address} is lost: {why}"),
+                context,
+            ),
+            _ => context
+                .report
+                .debug(format_args!("link to {address} lost: {why}")),
+        }
+        carrier.close(context);
+    }
+
+    /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
+    /// unless another address may do.
+    pub(super) fn tell_outage(&mut self, text: impl Display, context: &Context) {
+        if self.fixed_link || self.keeper.is_spent() {
+            self.give_up(text, context);
+        } else if self.keeper.is_cut_off() {
+            self.warnings
+                .links
+                .warning(&context.report, context.now(), text);
+        } else {
+            context.report.debug(text);
+        }
+    }
+
+    /// The link is up, but the two nodes do not agree.
+    fn tell_refusal(&mut self, text: impl Display, context: &Context) {
+        if self.fixed_link || self.keeper.is_spent() {
+            self.give_up(text, context);
+        } else {
+            self.warnings
+                .refusals
+                .warning(&context.report, context.now(), text);
+        }
+    }
+
+    /// There is nothing more to try.
+    pub(super) fn give_up(&mut self, text: impl Display, context: &Context) {
+        context.report.fatal(text);
+        self.outcome = Exit::Temporary;
+        self.draining = true;
+    }
+}
+
+impl LinkEntry {
+    /// When there is something to do though no event came.
+    pub(super) fn deadline(
+        &self,
+        patience: &crate::session::timeouts::Patience,
+    ) -> Option<Instant> {
+        self.carrier
+            .deadline(patience)
+            .into_iter()
+            .chain(self.overdue_at())
+            .min()
+    }
+
+    /// An idle link that was given back must be taken back soon.
+    fn overdue_at(&self) -> Option<Instant> {
+        let idle = matches!(self.carrier.stage, Stage::Idle);
+        self.returned
+            .filter(|_| idle)
+            .map(|returned| returned + GIVE_BACK_TIMEOUT)
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.overdue_at().is_some_and(|at| now >= at)
+    }
+}
+
+/// How long the outside node has to answer a request for BYE on an idle link.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,155 @@
+//! A session between OPEN and the server's answer.
+
+use std::time::Instant;
+
+use mio::event::Event;
+
+use crate::event_loop::context::Context;
+use crate::event_loop::pump_resources::Tackle;
+use crate::limits::{KEPT_BYTES_MAX, OPENED_DELAY};
+use crate::protocol::frame::Kind;
+use crate::protocol::link::{Event as Frame, Fault};
+use crate::session::account::Account;
+use crate::session::carrier::{Attempt, Pending};
+use crate::session::close_reason::Side;
+use crate::session::link_end::{LinkEnd, News};
+use crate::session::pump::{Direction, Source as _, Took};
+use crate::session::relay::Relay;
+use crate::sockets::dial::{Dial, DialError, Step};
+use crate::sockets::end::End;
+use crate::sockets::resolve::{Answer, Question};
+use crate::token::{Key, Slot};
+
+/// While the server is dialled the link is read on, so that a client that gives up is noticed. Its first bytes are held here;
+/// the outside node sends no more than [`KEPT_BYTES_MAX`] of them before OPENED.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    server: Server,
+    /// What the server gets first.
+    preface: Box<[u8]>,
+    pub(super) account: Account,
+    early: Vec<u8>,
+    /// END is behind them.
+    ended: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Server {
+    Dialling(Box<Dial>),
+    /// It was inherited. `None` once it was given away.
+    There(Option<End>),
+}
+
+/// What became of the server.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Reached(End),
+    Unreached(DialError),
+}
+
+impl Reaching {
+    pub(super) fn new(server: Server, preface: Box<[u8]>, account: Account) -> Self {
+        Self {
+            server,
+            preface,
+            account,
+            early: Vec::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+        if let Server::Dialling(dial) = &mut self.server {
+            dial.resolved(question, answer, now);
+        }
+    }
+
+    fn read(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Option<News> {
+        loop {
+            match link.take(&mut tackle.buffers, false, tackle.now) {
+                Took::Bytes(bytes, _) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
+                    return Some(News::Fault(Fault::Unexpected(Kind::Data)));
+                }
+                Took::Bytes(bytes, _) => self.early.extend_from_slice(bytes),
+                Took::Bulk => {}
+                Took::News(News::Frame(Frame::End)) => self.ended = true,
+                Took::News(news) => return Some(news),
+                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
+            }
+        }
+    }
+
+    /// When the outside node is told that the server is there. If all it may send before is here, it waits for that.
+    pub(super) fn answer_is_due(&self, now: Instant) -> Instant {
+        if self.early.len() < KEPT_BYTES_MAX {
+            now + OPENED_DELAY
+        } else {
+            now
+        }
+    }
+
+    /// The server is there.
+    pub(super) fn into_relay(self, server: End, now: Instant) -> Relay {
+        let Self {
+            preface,
+            mut account,
+            early,
+            ended,
+            ..
+        } = self;
+        let mut from_link = Direction::behind(&preface, early);
+        if ended {
+            from_link.end();
+            account.closed_first = Some(Side::Left);
+        }
+        Relay::new(
+            server,
+            Side::Right,
+            from_link,
+            Direction::new(),
+            account,
+            now,
+        )
+    }
+}
+
+impl Pending for Reaching {
+    type News = Outcome;
+
+    fn note(&mut self, event: &Event, slot: Slot) {
+        match &mut self.server {
+            Server::Dialling(dial) => dial.note(event, slot),
+            Server::There(Some(end)) => end.note(event, slot),
+            Server::There(None) => {}
+        }
+    }
+
+    fn run(&mut self, link: &mut LinkEnd, key: Key, context: &mut Context) -> Attempt<Outcome> {
+        let Context {
+            registry,
+            resolver,
+            tackle,
+            ..
+        } = context;
+        if let Some(news) = self.read(link, tackle) {
+            return Attempt::Link(news);
+        }
+        match &mut self.server {
+            Server::Dialling(dial) => match dial.run(registry, resolver, key, tackle.now) {
+                Step::Pending => Attempt::Waiting,
+                Step::Connected(end, _) => Attempt::Session(Outcome::Reached(end)),
+                Step::Failed(error) => Attempt::Session(Outcome::Unreached(error)),
+            },
+            Server::There(end) => end.take().map_or(Attempt::Waiting, |end| {
+                Attempt::Session(Outcome::Reached(end))
+            }),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.server {
+            Server::Dialling(dial) => Some(dial.deadline()),
+            Server::There(_) => None,
+        }
+    }
+}

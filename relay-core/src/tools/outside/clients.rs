@@ -1,0 +1,293 @@
+//! The clients of `listen-listen`, until they have a link.
+
+use std::io;
+use std::sync::Arc;
+
+use super::links::called;
+use super::{Entry, Outside};
+use crate::event_loop::context::Context;
+use crate::policy::access_list::Seat;
+use crate::policy::pairing::Ticket;
+use crate::protocol::addresses::Addresses;
+use crate::session::account::Account;
+use crate::session::awaiting_header::{Introduction, Progress};
+use crate::session::close_reason::{CloseReason, Side};
+use crate::session::plain::close_end;
+use crate::sockets::end::End;
+use crate::sockets::listen::Accepted;
+use crate::token::{Key, Slot};
+
+/// A client, before its server has accepted.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) end: End,
+    /// Its own, and the one that it connected to.
+    pub(super) addresses: Option<Addresses>,
+    pub(super) service: usize,
+    /// Which port of the service it came in by.
+    pub(super) index: u16,
+    pub(super) account: Account,
+    /// Its first bytes, as far as they were read: they may have to be sent again.
+    pub(super) kept: Vec<u8>,
+    /// Its end of file is behind them.
+    pub(super) ended: bool,
+}
+
+/// A client that waits for a link.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) client: Client,
+    /// Whether epoll knows it: a client that gets its link at once is registered only there.
+    registered: bool,
+}
+
+/// Where a client came in.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) service: usize,
+    pub(super) index: u16,
+    pub(super) to: Arc<str>,
+}
+
+impl Outside {
+    pub(super) fn client_accepted(
+        &mut self,
+        door: &Door,
+        accepted: Accepted,
+        seat: Seat,
+        context: &mut Context,
+    ) {
+        let now = context.now();
+        let mut account = self.ids.account(accepted.client(), door.to.clone(), now);
+        account.seat = seat;
+        context.report.debug(format_args!(
+            "session {}: {} came on {}",
+            account.id, account.client, door.to
+        ));
+        self.clients += 1;
+        if self.client_gate.expects_proxies() {
+            return self.introduce(door, accepted, account, context);
+        }
+        let key = self.entries.insert(Entry::Client(Box::new(Waiting {
+            client: Client::new(accepted, account, door),
+            registered: false,
+        })));
+        self.pairing.arrive(key, door.service, now);
+    }
+
+    /// The client's proxy has come.
+    fn introduce(
+        &mut self,
+        door: &Door,
+        mut accepted: Accepted,
+        account: Account,
+        context: &mut Context,
+    ) {
+        let key = self.entries.next_key();
+        let registered = accepted.end.register(&context.registry, key, Slot::LEFT);
+        let introduction = Introduction::new(accepted, account, door.clone(), context.now());
+        match registered {
+            Ok(()) => {
+                self.introductions += 1;
+                self.entries.insert(Entry::Introduction(introduction));
+            }
+            Err(error) => {
+                let reason = CloseReason::Failed(Side::Left, error);
+                self.end_introduction(introduction, &reason, context);
+            }
+        }
+    }
+
+    pub(super) fn run_introduction(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Introduction(introduction)) = self.entries.get_mut(key) else {
+            return;
+        };
+        match introduction.run(&mut context.tackle) {
+            Progress::Waiting => {
+                let deadline = introduction.deadline();
+                self.entries.arm(key, Some(deadline));
+            }
+            Progress::Over(reason) => self.give_up_introduction(key, &reason, context),
+            Progress::Known => self.introduced(key, context),
+        }
+    }
+
+    /// The client is known, and waits for a link.
+    fn introduced(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Introduction(introduction)) = self.entries.take(key) else {
+            return;
+        };
+        self.introductions -= 1;
+        let (client, word) = (introduction.account.client, &introduction.place.to);
+        let Some(seat) = self.client_gate.seat(client, word, context) else {
+            self.entries.remove(key);
+            return self.end_introduction(introduction, &CloseReason::Denied, context);
+        };
+        let Introduction {
+            accepted,
+            mut account,
+            place: door,
+            ..
+        } = *introduction;
+        account.seat = seat;
+        context.report.debug(format_args!(
+            "session {}: it is {}",
+            account.id, account.client
+        ));
+        let waiting = Waiting {
+            client: Client::new(accepted, account, &door),
+            registered: true,
+        };
+        self.entries.put_back(key, Entry::Client(Box::new(waiting)));
+        self.pairing.arrive(key, door.service, context.now());
+    }
+
+    /// The client's proxy has not said who the client is.
+    pub(super) fn give_up_introduction(
+        &mut self,
+        key: Key,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        if let Some(Entry::Introduction(_)) = self.entries.get_mut(key)
+            && let Some(Entry::Introduction(introduction)) = self.entries.remove(key)
+        {
+            self.introductions -= 1;
+            self.end_introduction(introduction, reason, context);
+        }
+    }
+
+    fn end_introduction(
+        &mut self,
+        introduction: Box<Introduction<Door>>,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        introduction.close(reason, &mut self.warnings.unserved, context);
+        self.session_ended(reason);
+    }
+
+    pub(super) fn run_client(&mut self, key: Key, context: &mut Context) {
+        let Some(Entry::Client(waiting)) = self.entries.get_mut(key) else {
+            return;
+        };
+        if let Err(error) = waiting.check(key, context) {
+            self.pairing.leave(key);
+            self.give_up_client(key, &CloseReason::Failed(Side::Left, error), context);
+        }
+    }
+
+    /// The client gets the link with that key.
+    pub(super) fn hand_over(
+        &mut self,
+        client: Key,
+        link: Key,
+        context: &Context,
+    ) -> Option<(Client, io::Result<()>)> {
+        let Some(Entry::Client(waiting)) = self.entries.remove(client) else {
+            return None;
+        };
+        let Waiting {
+            mut client,
+            registered,
+        } = *waiting;
+        let result = if registered {
+            client.end.reregister(&context.registry, link, Slot::RIGHT)
+        } else {
+            client.end.register(&context.registry, link, Slot::RIGHT)
+        };
+        Some((client, result))
+    }
+
+    /// The client came first, and waits for another link before all others.
+    pub(super) fn wait_again(&mut self, mut client: Client, ticket: Ticket, context: &mut Context) {
+        let key = self.entries.next_key();
+        match client.end.reregister(&context.registry, key, Slot::LEFT) {
+            Ok(()) => {
+                self.entries.insert(Entry::Client(Box::new(Waiting {
+                    client,
+                    registered: true,
+                })));
+                self.pairing.again(key, ticket);
+            }
+            Err(error) => self.end_client(client, &CloseReason::Failed(Side::Left, error), context),
+        }
+    }
+
+    /// Why a client has waited in vain.
+    pub(super) fn why_no_link(&mut self, key: Key) -> CloseReason {
+        if let Some(Entry::Client(waiting)) = self.entries.get_mut(key)
+            && self.pairing.is_unserved(waiting.client.service)
+        {
+            let name = called(&self.services[waiting.client.service].name);
+            return CloseReason::Unreached(format!("no inside node that is linked has {name}"));
+        }
+        CloseReason::NoLink
+    }
+
+    /// The client does not wait any more.
+    pub(super) fn give_up_client(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
+        if let Some(Entry::Client(waiting)) = self.entries.remove(key) {
+            self.end_client(waiting.client, reason, context);
+        }
+    }
+
+    /// A client that no server has accepted is reset.
+    pub(super) fn end_client(
+        &mut self,
+        client: Client,
+        reason: &CloseReason,
+        context: &mut Context,
+    ) {
+        if matches!(
+            reason,
+            CloseReason::NoLink | CloseReason::Unreached(_) | CloseReason::LinkLost(_)
+        ) {
+            let text = format_args!(
+                "unable to serve {} on {}: {reason}",
+                client.account.client, client.account.to
+            );
+            if self.once {
+                context.report.fatal(text);
+            } else {
+                self.warnings
+                    .unserved
+                    .warning(&context.report, context.now(), text);
+            }
+        }
+        client
+            .account
+            .tell(reason, 0, 0, &context.report, context.now());
+        close_end(client.end, reason, &context.registry);
+        self.session_ended(reason);
+    }
+}
+
+impl Client {
+    fn new(accepted: Accepted, account: Account, door: &Door) -> Self {
+        Self {
+            addresses: accepted.addresses(),
+            end: accepted.end,
+            service: door.service,
+            index: door.index,
+            account,
+            kept: Vec::new(),
+            ended: false,
+        }
+    }
+}
+
+impl Waiting {
+    /// A client that was reset while it waits is dropped; one that has ended its direction is still a client.
+    fn check(&mut self, key: Key, context: &Context) -> io::Result<()> {
+        if !self.registered {
+            self.registered = true;
+            return self.client.end.register(&context.registry, key, Slot::LEFT);
+        }
+        if self.client.end.has_failed() {
+            Err(self.client.end.failure())
+        } else {
+            Ok(())
+        }
+    }
+}
