@@ -14,11 +14,11 @@
 //! |---|---|
 //! | [`cli`], [`address`], [`plan`] | what was typed, and what it means |
 //! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
-//! | [`event_loop`], [`entries`], [`token`], [`listeners`], [`crier`] | the loop: who is woken when |
+//! | [`event_loop`], [`entries`], [`token`], [`listeners`], [`announcements`] | the loop: who is woken when |
 //! | [`access`] | who may come in |
-//! | [`introduction`], [`dialling`], [`session`], [`relay`], [`carrier`], [`farewell`] | the stages of sessions and links, and how they end |
+//! | [`awaiting`], [`dialling`], [`session`], [`relay`], [`driver`], [`link_close`] | the stages of sessions and links, and how they end |
 //! | [`pump`], [`link_end`], [`window`] | bytes |
-//! | [`keyed`], [`proving`] | links that are encrypted, and prove a key |
+//! | [`keyed`], [`authenticating`] | links that are encrypted, and prove a key |
 //! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
 //! | [`socket`], [`linux`] | calls of the system; what only Linux has |
 //! | [`report`], [`limits`], [`ids`] | messages, numbers, names |

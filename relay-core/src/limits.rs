@@ -142,13 +142,13 @@ pub const LINKS_SPARE: usize = 2 * IDLE_LINKS_MAX;
 /// A LINK that cannot be reached is told once in this time.
 pub const OUTAGE_PERIOD: Duration = Duration::from_secs(60);
 /// Strangers on the link port cost one line of the log in this time.
-pub const STRANGERS_PERIOD: Duration = Duration::from_secs(60);
+pub const UNAUTHENTICATED_LINKS_PERIOD: Duration = Duration::from_secs(60);
 /// Links that have not yet told whose they are, from places without a node.
-pub const STRANGERS_MAX: usize = 128;
+pub const UNAUTHENTICATED_LINKS_MAX: usize = 128;
 /// Of those, from one IPv4 address or one IPv6 network of 48 bits.
-pub const STRANGERS_PER_ORIGIN_MAX: usize = 16;
+pub const UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX: usize = 16;
 /// Links that have not yet told whose they are, from places where a node has a link: it may dial so many at once.
-pub const STRANGERS_OF_NODES_MAX: usize = 1024;
+pub const UNAUTHENTICATED_LINKS_OF_NODES_MAX: usize = 1024;
 
 /// The first time for which a node that refused is passed over while another can serve; it doubles up to [`PASS_OVER_MAX`].
 pub const PASS_OVER_MIN: Duration = Duration::from_secs(1);
@@ -188,7 +188,7 @@ const _: () = {
         "a control frame can be read whole"
     );
     assert!(
-        STRANGERS_OF_NODES_MAX >= LINK_DIALS_MAX,
+        UNAUTHENTICATED_LINKS_OF_NODES_MAX >= LINK_DIALS_MAX,
         "what a node dials at once is let in"
     );
     assert!(LINK_READ_BYTES <= COPY_BYTES, "one buffer serves both");

@@ -10,14 +10,14 @@
 
 use crate::policy::access_list::AccessList;
 use crate::policy::access_list::Denial;
-use crate::policy::access_list::Seat;
-use crate::policy::access_list::Seats;
+use crate::policy::access_list::SessionQuota;
+use crate::policy::access_list::SessionSlot;
 use std::fmt;
 
 use crate::config::address::ListenPoint;
 use crate::config::settings::Admission;
 use crate::event_loop::context::Context;
-use crate::limits::STRANGERS_PERIOD;
+use crate::limits::UNAUTHENTICATED_LINKS_PERIOD;
 use crate::report::Throttle;
 use crate::sockets::listen::{Accepted, Peer};
 
@@ -25,7 +25,7 @@ use crate::sockets::listen::{Accepted, Peer};
 #[derive(Debug)]
 pub struct Gate {
     list: AccessList,
-    seats: Option<Seats>,
+    quota: Option<SessionQuota>,
     /// Who connects is a proxy: whose session it is, is told later.
     by_proxy: bool,
     denied: u64,
@@ -46,7 +46,7 @@ impl Gate {
     pub fn of(admission: &Admission) -> Self {
         Self {
             list: admission.list.clone(),
-            seats: admission.sessions_per_client_max.map(Seats::new),
+            quota: admission.sessions_per_client_max.map(SessionQuota::new),
             by_proxy: admission.by_proxy,
             denied: 0,
             told: Told::InDetail,
@@ -57,52 +57,62 @@ impl Gate {
     pub fn of_links(list: &AccessList) -> Self {
         Self {
             list: list.clone(),
-            seats: None,
+            quota: None,
             by_proxy: false,
             denied: 0,
-            told: Told::NowAndThen(Throttle::per(STRANGERS_PERIOD)),
+            told: Told::NowAndThen(Throttle::per(UNAUTHENTICATED_LINKS_PERIOD)),
         }
     }
 
     /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
-    pub fn admits(&mut self, accepted: &Accepted, word: &str, context: &Context) -> Option<Seat> {
+    pub fn admits(
+        &mut self,
+        accepted: &Accepted,
+        word: &str,
+        context: &Context,
+    ) -> Option<SessionSlot> {
         let client = accepted.client();
         let Some(address) = client.address() else {
-            let seat = match client {
+            let session_slot = match client {
                 // A proxy that listens for us names its clients as it likes: no list can know them.
                 Peer::Unknown if self.list.allows_some() => Err(Denial::Rule(None)),
-                _ => Ok(Seat::default()),
+                _ => Ok(SessionSlot::default()),
             };
-            return self.tell(seat, &client, word, context);
+            return self.tell(session_slot, &client, word, context);
         };
         let ip = address.ip().to_canonical();
-        let seat = self.list.check(ip).and_then(|()| match &self.seats {
-            Some(seats) if !self.by_proxy => seats.take(ip),
-            _ => Ok(Seat::default()),
+        let session_slot = self.list.check(ip).and_then(|()| match &self.quota {
+            Some(quota) if !self.by_proxy => quota.take(ip),
+            _ => Ok(SessionSlot::default()),
         });
-        self.tell(seat, &ip, word, context)
+        self.tell(session_slot, &ip, word, context)
     }
 
     /// A seat for a client of whom a proxy has told, which was let in itself.
-    pub fn seat(&mut self, client: Peer, word: &str, context: &Context) -> Option<Seat> {
-        match (client.address(), &self.seats) {
-            (Some(address), Some(seats)) => {
+    pub fn session_slot(
+        &mut self,
+        client: Peer,
+        word: &str,
+        context: &Context,
+    ) -> Option<SessionSlot> {
+        match (client.address(), &self.quota) {
+            (Some(address), Some(quota)) => {
                 let ip = address.ip().to_canonical();
-                self.tell(seats.take(ip), &ip, word, context)
+                self.tell(quota.take(ip), &ip, word, context)
             }
-            _ => Some(Seat::default()),
+            _ => Some(SessionSlot::default()),
         }
     }
 
     fn tell(
         &mut self,
-        seat: Result<Seat, Denial>,
+        session_slot: Result<SessionSlot, Denial>,
         who: &dyn fmt::Display,
         word: &str,
         context: &Context,
-    ) -> Option<Seat> {
-        match seat {
-            Ok(seat) => Some(seat),
+    ) -> Option<SessionSlot> {
+        match session_slot {
+            Ok(session_slot) => Some(session_slot),
             Err(denial) => {
                 self.denied += 1;
                 let text = format_args!("denied {who} on {word}: {denial}");
@@ -123,7 +133,7 @@ impl Gate {
         accepted: &Accepted,
         point: &ListenPoint,
         context: &Context,
-    ) -> Result<Seat, String> {
+    ) -> Result<SessionSlot, String> {
         self.admits(accepted, &point.word, context)
             .ok_or_else(|| format!("unable to use {}: its peer is denied", point.word))
     }

@@ -11,11 +11,11 @@ use crate::event_loop::tool::Tool;
 use crate::limits::OUTAGE_PERIOD;
 use crate::report::{self, Exit, Throttle};
 use crate::sockets::inherited;
-use crate::sockets::socks_bind::{Fault, Weight};
+use crate::sockets::socks_bind::{Fault, FaultKind};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Crier {
+pub struct Announcements {
     told: Told,
     outages: Throttle,
     crowds: Throttle,
@@ -28,7 +28,7 @@ enum Told {
     Ready,
 }
 
-impl Default for Crier {
+impl Default for Announcements {
     fn default() -> Self {
         Self {
             told: Told::Nothing,
@@ -38,7 +38,7 @@ impl Default for Crier {
     }
 }
 
-impl Crier {
+impl Announcements {
     /// Tells once that everything listens.
     pub fn tell_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
         if self.told == Told::Ready || !context.listeners.are_open() {
@@ -90,17 +90,17 @@ impl Crier {
         let word = context.listeners.word(listener);
         let text = format!("unable to listen on {word}: {}", fault.why);
         let starts = self.told == Told::Nothing;
-        match fault.weight {
-            Weight::Lasting if starts => {
+        match fault.kind {
+            FaultKind::Lasting if starts => {
                 context.report.fatal(text);
                 return Err(Exit::Permanent);
             }
-            Weight::Temporary if starts && context.settings.once => {
+            FaultKind::Temporary if starts && context.settings.once => {
                 context.report.fatal(text);
                 return Err(Exit::Temporary);
             }
-            Weight::Usual => context.report.debug(text),
-            Weight::Lasting | Weight::Temporary => {
+            FaultKind::Usual => context.report.debug(text),
+            FaultKind::Lasting | FaultKind::Temporary => {
                 self.outages.warning(&context.report, context.now(), text);
             }
         }

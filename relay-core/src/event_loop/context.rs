@@ -5,11 +5,11 @@ use std::time::Instant;
 use mio::Registry;
 
 use super::listeners::Listeners;
-use super::pump_resources::Tackle;
+use super::pump_resources::PumpResources;
 use crate::config::settings::Settings;
 use crate::report::Report;
+use crate::sockets::dial_queue::DialQueue;
 use crate::sockets::resolve::Resolver;
-use crate::sockets::turns::Turns;
 
 /// What a tool works with.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub struct Context {
     /// For the registration of descriptors.
     pub registry: Registry,
     /// For the pumps, and the time.
-    pub tackle: Tackle,
+    pub resources: PumpResources,
     /// For names.
     pub resolver: Resolver,
     /// For 4way dials.
-    pub turns: Turns,
+    pub turns: DialQueue,
     /// The listening sockets.
     pub listeners: Listeners,
     /// Where messages go.
@@ -33,6 +33,6 @@ pub struct Context {
 impl Context {
     /// The time of this turn.
     pub fn now(&self) -> Instant {
-        self.tackle.now
+        self.resources.now
     }
 }

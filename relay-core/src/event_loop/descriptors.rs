@@ -8,7 +8,7 @@ use crate::report::Report;
 
 /// Descriptors that a tool needs beside those of its sessions.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Beside {
+pub struct ExtraDescriptors {
     /// Sockets that listen, without which it does not start.
     pub listeners: usize,
     /// What it would like to have; of few descriptors no more than a fourth.
@@ -17,7 +17,7 @@ pub struct Beside {
 
 /// Raises the limit of descriptors as far as it goes, and cuts the number of sessions to what it allows; returns how many
 /// pipes may be used.
-pub fn fit_descriptors(settings: &mut Settings, beside: Beside, report: &Report) -> usize {
+pub fn fit_descriptors(settings: &mut Settings, extra: ExtraDescriptors, report: &Report) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return PIPES_MAX;
     };
@@ -28,8 +28,8 @@ pub fn fit_descriptors(settings: &mut Settings, beside: Beside, report: &Report)
     };
     let descriptors = usize::try_from(limit)
         .unwrap_or(usize::MAX)
-        .saturating_sub(DESCRIPTORS_SPARE + beside.listeners);
-    let descriptors = descriptors - beside.spare.min(descriptors / 4);
+        .saturating_sub(DESCRIPTORS_SPARE + extra.listeners);
+    let descriptors = descriptors - extra.spare.min(descriptors / 4);
     // A pipe has two descriptors, and so has a session.
     let pipes = (descriptors / 32).clamp(1, PIPES_MAX);
     let sessions = (descriptors.saturating_sub(2 * pipes) / 2).max(1);

@@ -18,7 +18,7 @@ use crate::linux::sandbox::Needs;
 use crate::report::{self, Report};
 use crate::sockets::listen::{Accepted, Listener, Names, bind};
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Question, Resolver};
+use crate::sockets::resolve::{Answer, LookupId, Resolver};
 use crate::sockets::socks_bind::{Fault, Outcome, SocksBind};
 use crate::token::{Key, Slot, Source, token};
 
@@ -298,7 +298,7 @@ impl Listeners {
         &mut self,
         at: u32,
         key: Key,
-        question: Question,
+        question: LookupId,
         answer: Answer,
         now: Instant,
     ) {

@@ -13,7 +13,7 @@ pub mod tool;
 pub mod window;
 
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::descriptors::fit_descriptors;
 use crate::event_loop::tool::Status;
 use crate::event_loop::tool::Tool;
@@ -24,15 +24,15 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
 use crate::config::settings::Settings;
-use crate::event_loop::announcements::Crier;
+use crate::event_loop::announcements::Announcements;
 use crate::event_loop::listeners::{Accept, ListenerId, Listeners};
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN};
 use crate::linux::scheduling::Slices;
 use crate::linux::signals::{Request, Signals};
 use crate::report::{self, Exit, Report};
-use crate::sockets::resolve::{Asker, Resolver};
-use crate::sockets::turns::Turns;
+use crate::sockets::dial_queue::DialQueue;
+use crate::sockets::resolve::{Requester, Resolver};
 use crate::token::{Source, source, token};
 
 /// The loop before it runs: what it waits with, and what its tool works with.
@@ -59,7 +59,7 @@ struct Seen {
 
 /// How far the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum Phase {
     Serving { until: Option<Instant> },
     Draining { until: Instant },
     Over(Exit),
@@ -67,12 +67,12 @@ enum Life {
 
 impl Loop {
     /// Makes what every tool needs. On failure the fault is told.
-    fn new(mut settings: Settings, report: Report, beside: Beside) -> Result<Self, Exit> {
+    fn new(mut settings: Settings, report: Report, extra: ExtraDescriptors) -> Result<Self, Exit> {
         let fault = |what: &str, error: io::Error| {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
             Exit::Temporary
         };
-        let pipes_max = fit_descriptors(&mut settings, beside, &report);
+        let pipes_max = fit_descriptors(&mut settings, extra, &report);
         let signals = Signals::new().map_err(|error| fault("receive signals", error))?;
         let poll = Poll::new().map_err(|error| fault("make an event queue", error))?;
         let registry = poll
@@ -91,9 +91,9 @@ impl Loop {
         let pipes_max = if settings.splice { pipes_max } else { 0 };
         let context = Context {
             registry,
-            tackle: Tackle::new(pipes_max, Instant::now()),
+            resources: PumpResources::new(pipes_max, Instant::now()),
             resolver: Resolver::new(settings.family, waker),
-            turns: Turns::default(),
+            turns: DialQueue::default(),
             listeners: Listeners::default(),
             report,
             settings,
@@ -113,10 +113,10 @@ impl Loop {
 pub fn start<T: Tool>(
     settings: Settings,
     report: Report,
-    beside: Beside,
+    extra: ExtraDescriptors,
     make: impl FnOnce(&mut Context) -> Result<T, String>,
 ) -> Exit {
-    let mut parts = match Loop::new(settings, report, beside) {
+    let mut parts = match Loop::new(settings, report, extra) {
         Ok(parts) => parts,
         Err(exit) => return exit,
     };
@@ -142,35 +142,35 @@ fn run(
     }: Loop,
 ) -> Exit {
     let context = &mut context;
-    let mut life = Life::Serving {
+    let mut phase = Phase::Serving {
         until: context.settings.expire.map(|expire| context.now() + expire),
     };
-    let mut crier = Crier::default();
-    if let Err(exit) = crier.tell_when_ready(context) {
+    let mut announcements = Announcements::default();
+    if let Err(exit) = announcements.tell_when_ready(context) {
         return exit;
     }
     tool.decide(context);
     let mut slices = Slices::new();
     loop {
-        waiter.wait(timeout(tool, &life, context), context);
+        waiter.wait(timeout(tool, &phase, context), context);
         let seen = collect(tool, &waiter, context);
         if seen.signals {
-            life = handle_signals(tool, &mut waiter.signals, life, context);
+            phase = handle_signals(tool, &mut waiter.signals, phase, context);
         }
         if seen.answers {
             handle_resolved(tool, context);
         }
-        let accepting = accept_ready(tool, &mut crier, context);
-        if let Err(exit) = accepting.and_then(|()| crier.tell_when_ready(context)) {
+        let accepting = accept_ready(tool, &mut announcements, context);
+        if let Err(exit) = accepting.and_then(|()| announcements.tell_when_ready(context)) {
             return exit;
         }
-        let moved_before = context.tackle.counters.all();
+        let moved_before = context.resources.counters.all();
         run_entries(tool, context);
-        let moved = context.tackle.counters.all() - moved_before;
+        let moved = context.resources.counters.all() - moved_before;
         slices.adapt(moved >= BULK_TURN_BYTES_MIN, context.now());
         tool.expire(context.now());
-        life = advance(tool, life, context);
-        if let Life::Over(exit) = life {
+        phase = advance(tool, phase, context);
+        if let Phase::Over(exit) = phase {
             return exit;
         }
     }
@@ -183,12 +183,12 @@ impl Waiter {
         if self.poll.poll(&mut self.events, timeout).is_err() {
             self.events.clear();
         }
-        context.tackle.now = Instant::now();
+        context.resources.now = Instant::now();
     }
 }
 
 /// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
-fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Duration> {
+fn timeout<T: Tool>(tool: &mut T, phase: &Phase, context: &Context) -> Option<Duration> {
     for key in context.turns.called() {
         tool.entries().wake(key);
     }
@@ -202,17 +202,17 @@ fn timeout<T: Tool>(tool: &mut T, life: &Life, context: &Context) -> Option<Dura
     if accepts || tool.entries().any_queued() {
         return Some(Duration::ZERO);
     }
-    let life = match life {
-        Life::Serving { until } => *until,
-        Life::Draining { until } => Some(*until),
-        Life::Over(_) => None,
+    let phase = match phase {
+        Phase::Serving { until } => *until,
+        Phase::Draining { until } => Some(*until),
+        Phase::Over(_) => None,
     };
     let due = [
         context.listeners.next_deadline(),
         tool.entries().next_timer(),
         tool.next_decision(now),
         pausing,
-        life,
+        phase,
     ]
     .into_iter()
     .flatten()
@@ -244,13 +244,13 @@ fn collect<T: Tool>(tool: &mut T, waiter: &Waiter, context: &mut Context) -> See
 fn handle_signals<T: Tool>(
     tool: &mut T,
     signals: &mut Signals,
-    mut life: Life,
+    mut phase: Phase,
     context: &mut Context,
-) -> Life {
+) -> Phase {
     while let Some(request) = signals.receive() {
-        match (request, life) {
-            (Request::Terminate, Life::Serving { .. }) => {
-                life = begin_to_drain(tool, context);
+        match (request, phase) {
+            (Request::Terminate, Phase::Serving { .. }) => {
+                phase = begin_to_drain(tool, context);
                 tell_draining(tool, "a second signal", context);
             }
             (Request::Terminate, _) => {
@@ -261,7 +261,7 @@ fn handle_signals<T: Tool>(
                 tool.reload(context);
             }
             (Request::Status, _) => {
-                let counters = context.tackle.counters;
+                let counters = context.resources.counters;
                 let Status { sessions, more } = tool.status();
                 context.report.status(format_args!(
                     "sessions={sessions}/{}{more} spliced={} copied={}",
@@ -270,13 +270,13 @@ fn handle_signals<T: Tool>(
             }
         }
     }
-    life
+    phase
 }
 
-fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
+fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
     tool.drain(context);
     tool.decide(context);
-    Life::Draining {
+    Phase::Draining {
         until: context.now() + context.settings.drain_timeout,
     }
 }
@@ -294,21 +294,21 @@ fn tell_draining<T: Tool>(tool: &T, what: &str, context: &Context) {
     ));
 }
 
-fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Life {
+fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
     tool.abandon(context);
-    Life::Over(tool.done().unwrap_or(Exit::Done))
+    Phase::Over(tool.done().unwrap_or(Exit::Done))
 }
 
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
     let now = context.now();
-    for (asker, answer) in context.resolver.collect(now) {
-        if let Asker::Dial(key, question) = asker
+    for (requester, answer) in context.resolver.collect(now) {
+        if let Requester::Dial(key, question) = requester
             && let Some(at) = key.bind()
         {
             let listeners = &mut context.listeners;
             listeners.bind_resolved(at, key, question, answer, now);
         } else {
-            tool.resolved(asker, answer, context);
+            tool.resolved(requester, answer, context);
         }
     }
 }
@@ -316,14 +316,14 @@ fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
 /// A bounded batch per listener; what is left waits for the next turn.
 fn accept_ready<T: Tool>(
     tool: &mut T,
-    crier: &mut Crier,
+    announcements: &mut Announcements,
     context: &mut Context,
 ) -> Result<(), Exit> {
     for listener in context.listeners.take_ready(context.now()) {
         for accepts in 0.. {
             let admits = tool.admits(listener);
             if !admits {
-                crier.tell_crowd(listener, tool, context);
+                announcements.tell_crowd(listener, tool, context);
             }
             if accepts == ACCEPTS_PER_TURN || !admits {
                 context.listeners.wake(listener);
@@ -340,8 +340,10 @@ fn accept_ready<T: Tool>(
                 Accept::One(accepted) => tool.accepted(listener, *accepted, context),
                 Accept::Gone => {}
                 Accept::Empty => break,
-                Accept::Listening(address) => crier.tell_address(listener, &address, context),
-                Accept::Unbound(fault) => crier.tell_fault(listener, &fault, context)?,
+                Accept::Listening(address) => {
+                    announcements.tell_address(listener, &address, context)
+                }
+                Accept::Unbound(fault) => announcements.tell_fault(listener, &fault, context)?,
                 Accept::Failed(error) => {
                     context.listeners.wake(listener);
                     context
@@ -359,7 +361,7 @@ fn accept_ready<T: Tool>(
 fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
     tool.decide(context);
     let entries = tool.entries().begin_turn();
-    context.tackle.share_out(entries);
+    context.resources.share_out(entries);
     for _ in 0..entries {
         let Some(key) = tool.entries().next_queued() else {
             break;
@@ -369,18 +371,18 @@ fn run_entries<T: Tool>(tool: &mut T, context: &mut Context) {
     tool.decide(context);
 }
 
-fn advance<T: Tool>(tool: &mut T, life: Life, context: &mut Context) -> Life {
+fn advance<T: Tool>(tool: &mut T, phase: Phase, context: &mut Context) -> Phase {
     if let Some(exit) = tool.done() {
-        return Life::Over(exit);
+        return Phase::Over(exit);
     }
-    match life {
-        Life::Serving { until: Some(until) } if context.now() >= until => {
+    match phase {
+        Phase::Serving { until: Some(until) } if context.now() >= until => {
             let draining = begin_to_drain(tool, context);
             tell_draining(tool, "a signal", context);
-            tool.done().map_or(draining, Life::Over)
+            tool.done().map_or(draining, Phase::Over)
         }
-        Life::Draining { until } if context.now() >= until => abandon(tool, context),
-        life => life,
+        Phase::Draining { until } if context.now() >= until => abandon(tool, context),
+        phase => phase,
     }
 }
 

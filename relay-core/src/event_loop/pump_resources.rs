@@ -11,7 +11,7 @@ use crate::linux::splice::PipePool;
 
 /// What the pumps of one loop share.
 #[derive(Debug)]
-pub struct Tackle {
+pub struct PumpResources {
     /// The time of this turn of the loop.
     pub now: Instant,
     /// Buffers that hold nothing between two calls.
@@ -28,7 +28,7 @@ pub struct Tackle {
     pub message_at: Option<Instant>,
 }
 
-/// See [`Tackle::buffers`].
+/// See [`PumpResources::buffers`].
 #[derive(Debug)]
 pub struct Buffers {
     /// For what is not framed.
@@ -53,7 +53,7 @@ impl Counters {
     }
 }
 
-impl Tackle {
+impl PumpResources {
     /// Lends at most `pipes_max` pipes at once.
     pub fn new(pipes_max: usize, now: Instant) -> Self {
         Self {

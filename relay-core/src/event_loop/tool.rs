@@ -10,7 +10,7 @@ use super::listeners::ListenerId;
 use crate::linux::sandbox::Needs;
 use crate::report::Exit;
 use crate::sockets::listen::Accepted;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// What one of the tools does with what the loop brings.
@@ -38,7 +38,7 @@ pub trait Tool {
     fn accepted(&mut self, _listener: ListenerId, _accepted: Accepted, _context: &mut Context) {}
 
     /// The answer to a lookup.
-    fn resolved(&mut self, _asker: Asker, _answer: Answer, _context: &mut Context) {}
+    fn resolved(&mut self, _asker: Requester, _answer: Answer, _context: &mut Context) {}
 
     /// Does what is due in an entry.
     fn run(&mut self, key: Key, context: &mut Context);

@@ -328,10 +328,10 @@ impl Channel {
         let (first, rest) = if head.is_empty() || head.len() >= RECORD_PAYLOAD {
             (head, body)
         } else {
-            let (beside, rest) = body.split_at(body.len().min(RECORD_PAYLOAD - head.len()));
-            let first = &mut scratch.first[..head.len() + beside.len()];
+            let (extra, rest) = body.split_at(body.len().min(RECORD_PAYLOAD - head.len()));
+            let first = &mut scratch.first[..head.len() + extra.len()];
             first[..head.len()].copy_from_slice(head);
-            first[head.len()..].copy_from_slice(beside);
+            first[head.len()..].copy_from_slice(extra);
             (&*first, rest)
         };
         let mut incoming = std::mem::take(&mut self.incoming);

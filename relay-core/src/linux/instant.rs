@@ -32,11 +32,11 @@ pub fn spin_until(instant: Duration) {
 
 /// One processor alone, until it is dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub struct CpuPin {
     all: Option<CpuSet>,
 }
 
-impl Seat {
+impl CpuPin {
     /// One of those that this thread may use, at random. Where there is but one, or the system refuses, nothing changes.
     pub fn at_random() -> Self {
         let all = sched_getaffinity(THIS_THREAD).ok().filter(|all| {
@@ -52,7 +52,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for CpuPin {
     fn drop(&mut self) {
         if let Some(all) = &self.all {
             // What was allowed before is allowed still.

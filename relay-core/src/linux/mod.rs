@@ -1,7 +1,6 @@
 //! What only Linux has. A port replaces these rooms.
 
 pub mod errors;
-pub mod hops;
 pub mod instant;
 pub mod privileges;
 pub mod sandbox;
@@ -9,3 +8,4 @@ pub mod scheduling;
 pub mod signals;
 pub mod splice;
 pub mod tcp_info;
+pub mod ttl;

@@ -36,7 +36,7 @@ pub struct AccessList {
 
 /// A place among the sessions of one client; dropping it frees it.
 #[derive(Debug, Default)]
-pub struct Seat(#[allow(dead_code, reason = "held for its drop")] Option<Box<TakenSeat>>);
+pub struct SessionSlot(#[allow(dead_code, reason = "held for its drop")] Option<Box<ReservedSlot>>);
 
 /// Why somebody is kept out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,18 +112,18 @@ fn unmapped(network: IpNet) -> IpNet {
 
 /// The sessions of each client that has some.
 #[derive(Clone, Debug)]
-pub struct Seats {
+pub struct SessionQuota {
     each_max: usize,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 #[derive(Debug)]
-struct TakenSeat {
+struct ReservedSlot {
     client: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl Seats {
+impl SessionQuota {
     /// Allows each client `each_max` sessions at once.
     pub fn new(each_max: usize) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Seats {
     }
 
     /// Reserves a slot for a session of the client at `ip`.
-    pub fn take(&self, ip: IpAddr) -> Result<Seat, Denial> {
+    pub fn take(&self, ip: IpAddr) -> Result<SessionSlot, Denial> {
         let client = client_of(ip);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(client).or_default();
@@ -141,14 +141,14 @@ impl Seats {
             return Err(Denial::Sessions(self.each_max));
         }
         *count += 1;
-        Ok(Seat(Some(Box::new(TakenSeat {
+        Ok(SessionSlot(Some(Box::new(ReservedSlot {
             client,
             taken: self.taken.clone(),
         }))))
     }
 }
 
-impl Drop for TakenSeat {
+impl Drop for ReservedSlot {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&self.client) {
@@ -276,26 +276,26 @@ mod tests {
 
     #[test]
     fn a_seat_is_free_again_when_it_is_dropped() {
-        let seats = Seats::new(1);
+        let quota = SessionQuota::new(1);
         let ip = |text: &str| text.parse().unwrap();
-        let first = seats.take(ip("192.0.2.1"));
+        let first = quota.take(ip("192.0.2.1"));
         assert!(first.is_ok());
         assert_eq!(
-            seats.take(ip("192.0.2.1")).unwrap_err(),
+            quota.take(ip("192.0.2.1")).unwrap_err(),
             Denial::Sessions(1)
         );
-        assert!(seats.take(ip("192.0.2.2")).is_ok());
+        assert!(quota.take(ip("192.0.2.2")).is_ok());
         drop(first);
-        assert!(seats.take(ip("192.0.2.1")).is_ok());
-        assert!(seats.taken.lock().unwrap().is_empty());
+        assert!(quota.take(ip("192.0.2.1")).is_ok());
+        assert!(quota.taken.lock().unwrap().is_empty());
     }
 
     #[test]
     fn one_network_of_64_bits_is_one_client() {
-        let seats = Seats::new(1);
+        let quota = SessionQuota::new(1);
         let ip = |text: &str| text.parse().unwrap();
-        let _first = seats.take(ip("2001:db8:0:1::1")).unwrap();
-        assert!(seats.take(ip("2001:db8:0:1:ffff::2")).is_err());
-        assert!(seats.take(ip("2001:db8:0:2::1")).is_ok());
+        let _first = quota.take(ip("2001:db8:0:1::1")).unwrap();
+        assert!(quota.take(ip("2001:db8:0:1:ffff::2")).is_err());
+        assert!(quota.take(ip("2001:db8:0:2::1")).is_ok());
     }
 }

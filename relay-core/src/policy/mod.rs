@@ -7,5 +7,5 @@ pub mod backoff;
 pub mod idle;
 pub mod keeper;
 pub mod pairing;
-pub mod strangers;
 pub mod ticks;
+pub mod unauthenticated;

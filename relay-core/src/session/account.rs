@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::close_reason::{CloseReason, Side};
 use crate::ids::random;
-use crate::policy::access_list::Seat;
+use crate::policy::access_list::SessionSlot;
 use crate::protocol::frame::SessionId;
 use crate::report::{Report, SessionLine};
 use crate::sockets::listen::Peer;
@@ -26,7 +26,7 @@ pub struct Account {
     /// Whose end of file came first.
     pub closed_first: Option<Side>,
     /// Its place among the sessions of its client, where these are counted.
-    pub seat: Seat,
+    pub session_slot: SessionSlot,
 }
 
 impl Account {
@@ -111,7 +111,7 @@ impl SessionIds {
             to,
             started: now,
             closed_first: None,
-            seat: Seat::default(),
+            session_slot: SessionSlot::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use mio::event::Event;
 
 use crate::keyed::{Fault, Keys, link_fault};
 use crate::limits::HANDSHAKE_TIMEOUT;
-use crate::policy::strangers::Origin;
+use crate::policy::unauthenticated::Origin;
 use crate::report;
 use crate::sockets::end::{End, is_blocked};
 use crate::sockets::listen::Peer;
@@ -15,7 +15,7 @@ use crate::token::Slot;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Proving {
+pub struct Authenticating {
     end: End,
     /// Who it is, so far.
     pub peer: Peer,
@@ -38,7 +38,7 @@ pub enum Progress {
     },
 }
 
-impl Proving {
+impl Authenticating {
     /// The link is connected, registered and protected.
     pub fn new(end: End, peer: Peer, now: Instant) -> Box<Self> {
         Box::new(Self {

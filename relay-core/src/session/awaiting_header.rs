@@ -11,7 +11,7 @@ use std::time::Instant;
 use mio::event::Event;
 
 use crate::event_loop::context::Context;
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::PROXY_HEADER_TIMEOUT;
 use crate::protocol::addresses::Addresses;
 use crate::protocol::proxy_header::{HEADER_LOOK_BYTES, Header, parse};
@@ -25,7 +25,7 @@ use crate::token::Slot;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Introduction<P> {
+pub struct AwaitingHeader<P> {
     /// Who connected.
     pub accepted: Accepted,
     /// The session that is to be.
@@ -58,7 +58,7 @@ pub enum Progress {
     Over(CloseReason),
 }
 
-impl<P> Introduction<P> {
+impl<P> AwaitingHeader<P> {
     /// The connection was accepted just now, and is registered.
     pub fn new(mut accepted: Accepted, account: Account, place: P, now: Instant) -> Box<Self> {
         accepted.end.expect_readable();
@@ -82,13 +82,13 @@ impl<P> Introduction<P> {
     }
 
     /// Takes what is there of the header.
-    pub fn run(&mut self, tackle: &mut Tackle) -> Progress {
+    pub fn run(&mut self, resources: &mut PumpResources) -> Progress {
         if self.accepted.end.has_failed() {
             let error = self.accepted.end.failure();
             return Progress::Over(CloseReason::Failed(Side::Left, error));
         }
         loop {
-            let step = match self.step(&mut tackle.buffers.copy) {
+            let step = match self.step(&mut resources.buffers.copy) {
                 Err(error) if is_blocked(&error) => Ok(Step::Blocked),
                 step => step,
             };
@@ -100,7 +100,7 @@ impl<P> Introduction<P> {
                     return Progress::Known;
                 }
                 Ok(Step::Fault(fault)) => return Progress::Over(CloseReason::NoHeader(fault)),
-                Ok(Step::Blocked) if tackle.now >= self.deadline => {
+                Ok(Step::Blocked) if resources.now >= self.deadline => {
                     return Progress::Over(CloseReason::NoHeader(Fault::Late));
                 }
                 Ok(Step::Blocked) => return Progress::Waiting,

@@ -10,7 +10,7 @@ use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::Session;
 use crate::sockets::dial::{Dial, Step};
 use crate::sockets::end::{End, is_blocked};
-use crate::sockets::resolve::{Answer, Question};
+use crate::sockets::resolve::{Answer, LookupId};
 use crate::token::{Key, Slot};
 
 /// The left end is there, the right one is on its way. A client that has sent its end of file is still a client.
@@ -58,7 +58,7 @@ impl Dialling {
     }
 
     /// The answer to the lookup.
-    pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+    pub fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
         self.dial.resolved(question, answer, now);
     }
 

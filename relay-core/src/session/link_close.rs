@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::{BYE_TIMEOUT, ERROR_DROPPED_BYTES_MAX, ERROR_LINGER};
 use crate::session::link_end::LinkEnd;
 use crate::sockets::end::is_blocked;
@@ -12,13 +12,13 @@ use crate::sockets::end::is_blocked;
 /// After ERROR the write half is shut, and what the peer still sends is dropped for a while: a reset, which a close with unread
 /// bytes would be, could overtake the ERROR.
 #[derive(Debug)]
-pub struct Farewell {
+pub struct LinkClose {
     until: Instant,
     shuts_write: bool,
     droppable: usize,
 }
 
-impl Farewell {
+impl LinkClose {
     /// After BYE. The inside node shuts its write half; the outside node waits for that.
     pub fn bye(shuts_write: bool, now: Instant) -> Self {
         Self {
@@ -38,8 +38,8 @@ impl Farewell {
     }
 
     /// Whether the link can be dropped.
-    pub fn run(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> bool {
-        if link.flush(tackle).is_err() {
+    pub fn run(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> bool {
+        if link.flush(resources).is_err() {
             return true;
         }
         if self.shuts_write && link.is_flushed() {
@@ -50,12 +50,12 @@ impl Farewell {
             }
         }
         loop {
-            match link.end.recv_unread(&mut tackle.buffers.copy) {
+            match link.end.recv_unread(&mut resources.buffers.copy) {
                 Ok(0) => return true,
                 Ok(count) if count > self.droppable => return true,
                 Ok(count) => self.droppable -= count,
                 Err(error) if is_blocked(&error) => {
-                    return tackle.now >= self.until;
+                    return resources.now >= self.until;
                 }
                 Err(_) => return true,
             }

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use mio::Registry;
 
-use crate::event_loop::pump_resources::{Buffers, Tackle};
+use crate::event_loop::pump_resources::{Buffers, PumpResources};
 use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, LINK_READ_BYTES, WINDOW_PROBES_MAX};
 use crate::linux::splice::Pipe;
 use crate::linux::tcp_info::{tcp_info, unread_bytes};
 use crate::protocol::frame::Kind;
 use crate::protocol::link::{Event, Expired, Fault, Link};
-use crate::session::pump::{InFlight, Sink, Source, Took};
+use crate::session::pump::{InFlight, ReadOutcome, Sink, Source};
 use crate::sockets::end::{End, is_blocked};
 
 /// A link's socket and its protocol.
@@ -37,7 +37,7 @@ pub struct LinkEnd {
 
 /// What a link says to its owner.
 #[derive(Debug)]
-pub enum News {
+pub enum LinkInput {
     /// A frame.
     Frame(Event),
     /// The end of file.
@@ -62,8 +62,8 @@ impl LinkEnd {
     }
 
     /// Before the link is read in this turn.
-    pub fn begin_turn(&mut self, tackle: &mut Tackle) {
-        tackle.buffers.window.load(self.kept.take());
+    pub fn begin_turn(&mut self, resources: &mut PumpResources) {
+        resources.buffers.window.load(self.kept.take());
         self.share = LINK_READ_BYTES;
     }
 
@@ -74,43 +74,43 @@ impl LinkEnd {
     }
 
     /// After it.
-    pub fn end_turn(&mut self, tackle: &mut Tackle) {
-        self.kept = tackle.buffers.window.save();
+    pub fn end_turn(&mut self, resources: &mut PumpResources) {
+        self.kept = resources.buffers.window.save();
     }
 
     /// Reads on where no session takes payload, which is dropped: until there is news, or nothing more.
-    pub fn read(&mut self, tackle: &mut Tackle) -> Option<News> {
+    pub fn read(&mut self, resources: &mut PumpResources) -> Option<LinkInput> {
         loop {
-            match self.take(&mut tackle.buffers, false, tackle.now) {
-                Took::News(news) => return Some(news),
-                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
-                Took::Bytes(..) | Took::Bulk => {}
+            match self.take(&mut resources.buffers, false, resources.now) {
+                ReadOutcome::LinkInput(news) => return Some(news),
+                ReadOutcome::Blocked | ReadOutcome::Eof | ReadOutcome::Failed(_) => return None,
+                ReadOutcome::Bytes(..) | ReadOutcome::Bulk => {}
             }
         }
     }
 
     /// Sends the control frames that wait, and what was left unsent.
-    pub fn flush(&mut self, tackle: &mut Tackle) -> io::Result<()> {
-        match self.send_leftovers(tackle.now) {
+    pub fn flush(&mut self, resources: &mut PumpResources) -> io::Result<()> {
+        match self.send_leftovers(resources.now) {
             Ok(()) => {}
             Err(error) if is_blocked(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
         // Whatever was announced of it is sent; bytes that never were are dropped with it.
-        self.release(tackle);
+        self.release(resources);
         if !self.protocol.has_pending() {
             return Ok(());
         }
-        tackle.head.clear();
-        self.protocol.transmit(&mut tackle.head, tackle.now);
-        match self.send_head(&tackle.head, &[], false) {
+        resources.head.clear();
+        self.protocol.transmit(&mut resources.head, resources.now);
+        match self.send_head(&resources.head, &[], false) {
             Err(error) if !is_blocked(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
     /// The session is over: bytes that were announced are still sent, others are dropped.
-    pub fn leave_over(&mut self, in_flight: InFlight, tackle: &mut Tackle) {
+    pub fn leave_over(&mut self, in_flight: InFlight, resources: &mut PumpResources) {
         debug_assert!(
             matches!(self.leftover, InFlight::Nothing),
             "a session begins on a link that has sent the last one's bytes"
@@ -118,7 +118,7 @@ impl LinkEnd {
         if self.protocol.announced_left() > 0 {
             self.leftover = in_flight;
         } else {
-            in_flight.release(&mut tackle.pipes);
+            in_flight.release(&mut resources.pipes);
         }
     }
 
@@ -137,8 +137,8 @@ impl LinkEnd {
     }
 
     /// Returns what is borrowed, before the link is dropped.
-    pub fn release(&mut self, tackle: &mut Tackle) {
-        std::mem::take(&mut self.leftover).release(&mut tackle.pipes);
+    pub fn release(&mut self, resources: &mut PumpResources) {
+        std::mem::take(&mut self.leftover).release(&mut resources.pipes);
     }
 
     /// Closes the link. What was not sent is lost, and the peer is told by a reset unless both halves are shut.
@@ -252,7 +252,7 @@ impl LinkEnd {
 }
 
 impl Source for LinkEnd {
-    type News = News;
+    type LinkInput = LinkInput;
 
     fn spliceable(&self, buffers: &Buffers, _: bool) -> Option<usize> {
         let left = self.protocol.payload_left() as usize;
@@ -271,10 +271,15 @@ impl Source for LinkEnd {
         Ok(count)
     }
 
-    fn take<'b>(&mut self, buffers: &'b mut Buffers, bulk: bool, now: Instant) -> Took<'b, News> {
+    fn take<'b>(
+        &mut self,
+        buffers: &'b mut Buffers,
+        bulk: bool,
+        now: Instant,
+    ) -> ReadOutcome<'b, LinkInput> {
         loop {
             if self.share == 0 {
-                return Took::Blocked;
+                return ReadOutcome::Blocked;
             }
             let window = &mut buffers.window;
             let unused = window.unused().len();
@@ -283,7 +288,7 @@ impl Source for LinkEnd {
                 let count = left.min(unused);
                 let dropped = self.protocol.drops_payload();
                 if let Err(fault) = self.protocol.payload_taken(count as u32, now) {
-                    return Took::News(News::Fault(fault));
+                    return ReadOutcome::LinkInput(LinkInput::Fault(fault));
                 }
                 if dropped {
                     window.advance(count);
@@ -291,7 +296,7 @@ impl Source for LinkEnd {
                     continue;
                 }
                 let end_follows = left == count && window.unused()[count..].starts_with(&END);
-                return Took::Bytes(buffers.window.advance(count), end_follows);
+                return ReadOutcome::Bytes(buffers.window.advance(count), end_follows);
             }
             if left == 0 && unused > 0 {
                 match self.protocol.receive(window.unused(), now) {
@@ -301,13 +306,13 @@ impl Source for LinkEnd {
                         self.share = self.share.saturating_sub(count);
                         match event {
                             Event::Payload if self.spliceable(buffers, bulk).is_some() => {
-                                return Took::Bulk;
+                                return ReadOutcome::Bulk;
                             }
                             Event::Payload | Event::Handled => continue,
-                            event => return Took::News(News::Frame(event)),
+                            event => return ReadOutcome::LinkInput(LinkInput::Frame(event)),
                         }
                     }
-                    Err(fault) => return Took::News(News::Fault(fault)),
+                    Err(fault) => return ReadOutcome::LinkInput(LinkInput::Fault(fault)),
                 }
             }
             // What cannot be spliced can at least be read to where it is sent from.
@@ -317,13 +322,13 @@ impl Source for LinkEnd {
             {
                 let room = left.min(buffers.copy.len());
                 return match self.end.recv(&mut buffers.copy[..room]) {
-                    Ok(0) => Took::News(News::Eof),
+                    Ok(0) => ReadOutcome::LinkInput(LinkInput::Eof),
                     Ok(count) => match self.protocol.payload_taken(count as u32, now) {
-                        Ok(()) => Took::Bytes(&buffers.copy[..count], false),
-                        Err(fault) => Took::News(News::Fault(fault)),
+                        Ok(()) => ReadOutcome::Bytes(&buffers.copy[..count], false),
+                        Err(fault) => ReadOutcome::LinkInput(LinkInput::Fault(fault)),
                     },
-                    Err(error) if is_blocked(&error) => Took::Blocked,
-                    Err(error) => Took::News(News::Failed(error)),
+                    Err(error) if is_blocked(&error) => ReadOutcome::Blocked,
+                    Err(error) => ReadOutcome::LinkInput(LinkInput::Failed(error)),
                 };
             }
             // In bulk a header is read by itself, so that all of its payload can be spliced.
@@ -333,20 +338,20 @@ impl Source for LinkEnd {
                 usize::MAX
             };
             match self.end.recv(window.room(wanted)) {
-                Ok(0) => return Took::News(News::Eof),
+                Ok(0) => return ReadOutcome::LinkInput(LinkInput::Eof),
                 Ok(count) => window.grow(count),
-                Err(error) if is_blocked(&error) => return Took::Blocked,
-                Err(error) => return Took::News(News::Failed(error)),
+                Err(error) if is_blocked(&error) => return ReadOutcome::Blocked,
+                Err(error) => return ReadOutcome::LinkInput(LinkInput::Failed(error)),
             }
         }
     }
 
-    fn ended(&self) -> Took<'static, News> {
-        Took::News(News::Eof)
+    fn ended(&self) -> ReadOutcome<'static, LinkInput> {
+        ReadOutcome::LinkInput(LinkInput::Eof)
     }
 
-    fn broke(&self, error: io::Error) -> Took<'static, News> {
-        Took::News(News::Failed(error))
+    fn broke(&self, error: io::Error) -> ReadOutcome<'static, LinkInput> {
+        ReadOutcome::LinkInput(LinkInput::Failed(error))
     }
 }
 

@@ -3,10 +3,10 @@
 pub mod account;
 pub mod authenticating;
 pub mod awaiting_header;
-pub mod carrier;
 pub mod close_reason;
 pub mod dialling;
 pub mod link_close;
+pub mod link_driver;
 pub mod link_end;
 pub mod plain;
 pub mod pump;

@@ -6,12 +6,12 @@
 use crate::session::account::Account;
 use crate::session::close_reason::CloseReason;
 use crate::session::close_reason::Side;
-use crate::session::timeouts::Patience;
+use crate::session::timeouts::Timeouts;
 use std::time::Instant;
 
 use mio::event::Event;
 
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::protocol::frame::SessionId;
 use crate::report::Report;
 use crate::session::pump::{Direction, Flow, Verdict};
@@ -69,24 +69,24 @@ impl Session {
     }
 
     /// Moves what can be moved.
-    pub fn run(&mut self, patience: &Patience, tackle: &mut Tackle) -> Progress {
+    pub fn run(&mut self, timeouts: &Timeouts, resources: &mut PumpResources) -> Progress {
         let before = (self.delivered(), self.flows());
-        let mut progress = self.pump(Side::Left, tackle);
+        let mut progress = self.pump(Side::Left, resources);
         if !matches!(progress, Progress::Over(_)) {
-            let other = self.pump(Side::Right, tackle);
+            let other = self.pump(Side::Right, resources);
             progress = progress.and(other);
         }
         if (self.delivered(), self.flows()) != before {
-            self.active = tackle.now;
+            self.active = resources.now;
         }
         match progress {
-            Progress::Waiting => self.close_if_due(patience, tackle.now),
+            Progress::Waiting => self.close_if_due(timeouts, resources.now),
             progress => progress,
         }
     }
 
     /// Pumps the direction whose source is on `side`.
-    fn pump(&mut self, side: Side, tackle: &mut Tackle) -> Progress {
+    fn pump(&mut self, side: Side, resources: &mut PumpResources) -> Progress {
         let (source, sink, direction, back) = match side {
             Side::Left => (
                 &mut self.left,
@@ -101,7 +101,7 @@ impl Session {
                 &mut self.rightward,
             ),
         };
-        let verdict = direction.pump(source, sink, tackle);
+        let verdict = direction.pump(source, sink, resources);
         if direction.flow() != Flow::Flowing {
             self.account.closed_first.get_or_insert(side);
         }
@@ -116,16 +116,16 @@ impl Session {
                 Progress::Over(CloseReason::Failed(side.other(), error))
             }
             Verdict::SinkFailed(_) => {
-                direction.abandon().release(&mut tackle.pipes);
+                direction.abandon().release(&mut resources.pipes);
                 back.expect_reset();
                 Progress::Again
             }
-            Verdict::News(never) => match never {},
+            Verdict::LinkInput(never) => match never {},
         }
     }
 
     /// Nothing moves: is it over?
-    fn close_if_due(&self, patience: &Patience, now: Instant) -> Progress {
+    fn close_if_due(&self, timeouts: &Timeouts, now: Instant) -> Progress {
         for (side, end, direction) in [
             (Side::Left, &self.left, &self.rightward),
             (Side::Right, &self.right, &self.leftward),
@@ -139,21 +139,21 @@ impl Session {
         if self.is_finished() {
             return Progress::Over(CloseReason::Eof);
         }
-        match self.silence_ends(patience) {
+        match self.silence_ends(timeouts) {
             Some((deadline, reason)) if now >= deadline => Progress::Over(reason),
             _ => Progress::Waiting,
         }
     }
 
     /// When [`Session::run`] has something to do though no event came.
-    pub fn deadline(&self, patience: &Patience) -> Option<Instant> {
-        self.silence_ends(patience).map(|(deadline, _)| deadline)
+    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        self.silence_ends(timeouts).map(|(deadline, _)| deadline)
     }
 
-    fn silence_ends(&self, patience: &Patience) -> Option<(Instant, CloseReason)> {
+    fn silence_ends(&self, timeouts: &Timeouts) -> Option<(Instant, CloseReason)> {
         let one_way =
             self.rightward.flow() == Flow::Finished || self.leftward.flow() == Flow::Finished;
-        patience.ends(self.active, one_way)
+        timeouts.ends(self.active, one_way)
     }
 
     fn is_finished(&self) -> bool {
@@ -182,17 +182,17 @@ impl Session {
         reason: &CloseReason,
         report: &Report,
         registry: &mio::Registry,
-        tackle: &mut Tackle,
+        resources: &mut PumpResources,
     ) {
         self.account.tell(
             reason,
             self.rightward.delivered(),
             self.leftward.delivered(),
             report,
-            tackle.now,
+            resources.now,
         );
-        self.rightward.abandon().release(&mut tackle.pipes);
-        self.leftward.abandon().release(&mut tackle.pipes);
+        self.rightward.abandon().release(&mut resources.pipes);
+        self.leftward.abandon().release(&mut resources.pipes);
         for end in [self.left, self.right] {
             close_end(end, reason, registry);
         }

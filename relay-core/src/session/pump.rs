@@ -7,7 +7,7 @@
 //! What it does not do: it neither closes an end nor decides what a failure means. The session does.
 
 use crate::event_loop::pump_resources::Buffers;
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use std::io;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::sockets::end::{End, is_blocked};
 /// Where bytes come from.
 pub trait Source {
     /// What a source says beside its bytes.
-    type News;
+    type LinkInput;
 
     /// How many bytes the next splice may take; `None` where the next bytes are to be copied. `bulk` is what was seen last.
     fn spliceable(&self, buffers: &Buffers, bulk: bool) -> Option<usize>;
@@ -32,18 +32,18 @@ pub trait Source {
         buffers: &'b mut Buffers,
         bulk: bool,
         now: Instant,
-    ) -> Took<'b, Self::News>;
+    ) -> ReadOutcome<'b, Self::LinkInput>;
 
     /// What the end of file, seen by splice, means.
-    fn ended(&self) -> Took<'static, Self::News>;
+    fn ended(&self) -> ReadOutcome<'static, Self::LinkInput>;
 
     /// What a failed read means.
-    fn broke(&self, error: io::Error) -> Took<'static, Self::News>;
+    fn broke(&self, error: io::Error) -> ReadOutcome<'static, Self::LinkInput>;
 }
 
 /// What a source gives.
 #[derive(Debug)]
-pub enum Took<'b, N> {
+pub enum ReadOutcome<'b, N> {
     /// Bytes, which are the pump's from here; and whether the end of file is known to be right behind them.
     Bytes(&'b [u8], bool),
     /// Nothing yet; what comes next can be spliced.
@@ -55,7 +55,7 @@ pub enum Took<'b, N> {
     /// The source was reset, or failed.
     Failed(io::Error),
     /// Something for the session.
-    News(N),
+    LinkInput(N),
 }
 
 /// Where bytes go.
@@ -145,7 +145,7 @@ pub enum Verdict<N> {
     /// The sink was reset, or failed.
     SinkFailed(io::Error),
     /// Something for the session; pump again after it.
-    News(N),
+    LinkInput(N),
 }
 
 impl Direction {
@@ -229,14 +229,14 @@ impl Direction {
         &mut self,
         source: &mut S,
         sink: &mut impl Sink,
-        tackle: &mut Tackle,
-    ) -> Verdict<S::News> {
+        resources: &mut PumpResources,
+    ) -> Verdict<S::LinkInput> {
         let (before, way) = (self.delivered, self.way);
-        let verdict = self.move_share(source, sink, tackle);
+        let verdict = self.move_share(source, sink, resources);
         let moved = self.delivered - before;
         let was_message = way != Way::Splice && (1..SPLICE_BYTES_MIN as u64).contains(&moved);
         if was_message && !self.is_stalled() {
-            tackle.message_at = Some(tackle.now);
+            resources.message_at = Some(resources.now);
         }
         verdict
     }
@@ -245,11 +245,11 @@ impl Direction {
         &mut self,
         source: &mut S,
         sink: &mut impl Sink,
-        tackle: &mut Tackle,
-    ) -> Verdict<S::News> {
-        let share_ends = self.delivered + tackle.share as u64;
+        resources: &mut PumpResources,
+    ) -> Verdict<S::LinkInput> {
+        let share_ends = self.delivered + resources.share as u64;
         loop {
-            match self.deliver(sink, tackle) {
+            match self.deliver(sink, resources) {
                 Ok(()) => {}
                 Err(error) if is_blocked(&error) => return Verdict::Blocked,
                 Err(error) => return Verdict::SinkFailed(error),
@@ -272,14 +272,14 @@ impl Direction {
             if self.delivered >= share_ends {
                 return Verdict::Again;
             }
-            if let Some(verdict) = self.take(source, sink, tackle) {
+            if let Some(verdict) = self.take(source, sink, resources) {
                 return verdict;
             }
         }
     }
 
     /// Delivers all that is in flight, or fails.
-    fn deliver(&mut self, sink: &mut impl Sink, tackle: &mut Tackle) -> io::Result<()> {
+    fn deliver(&mut self, sink: &mut impl Sink, resources: &mut PumpResources) -> io::Result<()> {
         loop {
             match &mut self.in_flight {
                 InFlight::Nothing => {
@@ -287,22 +287,25 @@ impl Direction {
                     self.held_back = flushed.as_ref().is_err_and(is_blocked);
                     return flushed;
                 }
-                InFlight::Pipe(pipe) => match sink.put_pipe(pipe, &mut tackle.head, tackle.now) {
-                    Ok(count) => {
-                        self.delivered += count as u64;
-                        tackle.counters.spliced += count as u64;
-                        if pipe.held() == 0 {
-                            std::mem::take(&mut self.in_flight).release(&mut tackle.pipes);
+                InFlight::Pipe(pipe) => {
+                    match sink.put_pipe(pipe, &mut resources.head, resources.now) {
+                        Ok(count) => {
+                            self.delivered += count as u64;
+                            resources.counters.spliced += count as u64;
+                            if pipe.held() == 0 {
+                                std::mem::take(&mut self.in_flight).release(&mut resources.pipes);
+                            }
                         }
+                        Err(error) if cannot_splice(&error) => self.copy_only(resources)?,
+                        Err(error) => return Err(error),
                     }
-                    Err(error) if cannot_splice(&error) => self.copy_only(tackle)?,
-                    Err(error) => return Err(error),
-                },
+                }
                 InFlight::Buffer(bytes, at) => {
-                    let count = sink.put(&bytes[*at..], false, &mut tackle.head, tackle.now)?;
+                    let count =
+                        sink.put(&bytes[*at..], false, &mut resources.head, resources.now)?;
                     *at += count;
                     self.delivered += count as u64;
-                    tackle.counters.copied += count as u64;
+                    resources.counters.copied += count as u64;
                     if *at == bytes.len() {
                         self.in_flight = InFlight::Nothing;
                     }
@@ -316,9 +319,9 @@ impl Direction {
         &mut self,
         source: &mut S,
         sink: &mut impl Sink,
-        tackle: &mut Tackle,
-    ) -> Option<Verdict<S::News>> {
-        let Tackle {
+        resources: &mut PumpResources,
+    ) -> Option<Verdict<S::LinkInput>> {
+        let PumpResources {
             now,
             buffers,
             head,
@@ -326,7 +329,7 @@ impl Direction {
             counters,
             share,
             ..
-        } = tackle;
+        } = resources;
         let bulk = self.way == Way::Splice && pipes.lends();
         let pipe = match source.spliceable(buffers, bulk) {
             Some(max) if self.way != Way::CopyOnly && sink.takes_pipes() => {
@@ -349,7 +352,7 @@ impl Direction {
                     pipes.give_back(pipe);
                     match result {
                         Ok(_) => source.ended(),
-                        Err(error) if is_blocked(&error) => Took::Blocked,
+                        Err(error) if is_blocked(&error) => ReadOutcome::Blocked,
                         Err(error) if cannot_splice(&error) => {
                             self.way = Way::CopyOnly;
                             return None;
@@ -361,7 +364,7 @@ impl Direction {
             None => source.take(buffers, bulk, *now),
         };
         match took {
-            Took::Bytes(bytes, end_follows) => {
+            ReadOutcome::Bytes(bytes, end_follows) => {
                 if self.way != Way::CopyOnly {
                     self.way = if bytes.len() >= BULK_BYTES_MIN {
                         Way::Splice
@@ -386,26 +389,26 @@ impl Direction {
                 }
                 None
             }
-            Took::Bulk => None,
-            Took::Blocked => Some(Verdict::Blocked),
-            Took::Eof if self.flow == Flow::LastBytes => {
+            ReadOutcome::Bulk => None,
+            ReadOutcome::Blocked => Some(Verdict::Blocked),
+            ReadOutcome::Eof if self.flow == Flow::LastBytes => {
                 Some(Verdict::SourceFailed(io::ErrorKind::ConnectionReset.into()))
             }
-            Took::Eof => {
+            ReadOutcome::Eof => {
                 self.flow = Flow::Draining;
                 None
             }
-            Took::Failed(error) => Some(Verdict::SourceFailed(error)),
-            Took::News(news) => Some(Verdict::News(news)),
+            ReadOutcome::Failed(error) => Some(Verdict::SourceFailed(error)),
+            ReadOutcome::LinkInput(news) => Some(Verdict::LinkInput(news)),
         }
     }
 
     /// The sink cannot be spliced into (a file opened for appending, a terminal): what is in the pipe is copied out of it.
-    fn copy_only(&mut self, tackle: &mut Tackle) -> io::Result<()> {
+    fn copy_only(&mut self, resources: &mut PumpResources) -> io::Result<()> {
         self.way = Way::CopyOnly;
         if let InFlight::Pipe(mut pipe) = std::mem::take(&mut self.in_flight) {
             let bytes = pipe.read_all();
-            tackle.pipes.give_back(pipe);
+            resources.pipes.give_back(pipe);
             self.in_flight = InFlight::Buffer(bytes?.into(), 0);
         }
         Ok(())
@@ -434,7 +437,7 @@ fn cannot_splice(error: &io::Error) -> bool {
 
 /// An end whose bytes are nothing but payload.
 impl Source for End {
-    type News = std::convert::Infallible;
+    type LinkInput = std::convert::Infallible;
 
     fn spliceable(&self, _: &Buffers, bulk: bool) -> Option<usize> {
         (bulk && self.can_be_spliced()).then_some(PIPE_BYTES)
@@ -444,25 +447,30 @@ impl Source for End {
         Self::splice_in(self, pipe, max)
     }
 
-    fn take<'b>(&mut self, buffers: &'b mut Buffers, _: bool, _: Instant) -> Took<'b, Self::News> {
+    fn take<'b>(
+        &mut self,
+        buffers: &'b mut Buffers,
+        _: bool,
+        _: Instant,
+    ) -> ReadOutcome<'b, Self::LinkInput> {
         match self.recv(&mut buffers.copy) {
-            Ok(0) => Took::Eof,
-            Ok(count) => Took::Bytes(&buffers.copy[..count], self.end_follows()),
-            Err(error) if is_blocked(&error) => Took::Blocked,
+            Ok(0) => ReadOutcome::Eof,
+            Ok(count) => ReadOutcome::Bytes(&buffers.copy[..count], self.end_follows()),
+            Err(error) if is_blocked(&error) => ReadOutcome::Blocked,
             Err(error) => self.broke(error),
         }
     }
 
-    fn ended(&self) -> Took<'static, Self::News> {
-        Took::Eof
+    fn ended(&self) -> ReadOutcome<'static, Self::LinkInput> {
+        ReadOutcome::Eof
     }
 
-    fn broke(&self, error: io::Error) -> Took<'static, Self::News> {
+    fn broke(&self, error: io::Error) -> ReadOutcome<'static, Self::LinkInput> {
         // A terminal whose other side has closed.
         if error.raw_os_error() == Some(libc::EIO) && !self.is_socket() {
-            Took::Eof
+            ReadOutcome::Eof
         } else {
-            Took::Failed(error)
+            ReadOutcome::Failed(error)
         }
     }
 }
@@ -500,7 +508,7 @@ mod tests {
     struct Reads(Vec<usize>);
 
     impl Source for Reads {
-        type News = std::convert::Infallible;
+        type LinkInput = std::convert::Infallible;
 
         fn spliceable(&self, _: &Buffers, _: bool) -> Option<usize> {
             None
@@ -515,19 +523,19 @@ mod tests {
             buffers: &'b mut Buffers,
             _: bool,
             _: Instant,
-        ) -> Took<'b, Self::News> {
+        ) -> ReadOutcome<'b, Self::LinkInput> {
             match self.0.pop() {
-                Some(count) => Took::Bytes(&buffers.copy[..count], false),
-                None => Took::Blocked,
+                Some(count) => ReadOutcome::Bytes(&buffers.copy[..count], false),
+                None => ReadOutcome::Blocked,
             }
         }
 
-        fn ended(&self) -> Took<'static, Self::News> {
-            Took::Eof
+        fn ended(&self) -> ReadOutcome<'static, Self::LinkInput> {
+            ReadOutcome::Eof
         }
 
-        fn broke(&self, error: io::Error) -> Took<'static, Self::News> {
-            Took::Failed(error)
+        fn broke(&self, error: io::Error) -> ReadOutcome<'static, Self::LinkInput> {
+            ReadOutcome::Failed(error)
         }
     }
 
@@ -557,10 +565,10 @@ mod tests {
     }
 
     /// How much one direction of bulk moves in a turn.
-    fn share(tackle: &mut Tackle) -> u64 {
-        tackle.share_out(1);
+    fn share(resources: &mut PumpResources) -> u64 {
+        resources.share_out(1);
         let mut bulk = Direction::new();
-        let verdict = bulk.pump(&mut Reads(vec![BULK_BYTES_MIN; 1000]), &mut Hole, tackle);
+        let verdict = bulk.pump(&mut Reads(vec![BULK_BYTES_MIN; 1000]), &mut Hole, resources);
         assert!(matches!(verdict, Verdict::Again));
         bulk.delivered()
     }
@@ -568,21 +576,21 @@ mod tests {
     #[test]
     fn a_message_makes_the_shares_small_for_a_while() {
         let now = Instant::now();
-        let mut tackle = Tackle::new(0, now);
-        assert_eq!(share(&mut tackle), SHARE_BYTES_MAX as u64);
+        let mut resources = PumpResources::new(0, now);
+        assert_eq!(share(&mut resources), SHARE_BYTES_MAX as u64);
 
         let mut session = Direction::new();
-        session.pump(&mut Reads(vec![64]), &mut Hole, &mut tackle);
-        assert_eq!(share(&mut tackle), SHARE_BYTES_BESIDE_MESSAGES as u64);
+        session.pump(&mut Reads(vec![64]), &mut Hole, &mut resources);
+        assert_eq!(share(&mut resources), SHARE_BYTES_BESIDE_MESSAGES as u64);
 
-        tackle.now = now + MESSAGES_OVER;
-        assert_eq!(share(&mut tackle), SHARE_BYTES_MAX as u64);
+        resources.now = now + MESSAGES_OVER;
+        assert_eq!(share(&mut resources), SHARE_BYTES_MAX as u64);
     }
 
     #[test]
     fn many_who_have_their_turn_have_small_shares() {
-        let mut tackle = Tackle::new(0, Instant::now());
-        tackle.share_out(TURN_BYTES / SHARE_BYTES_MIN);
-        assert_eq!(tackle.share, SHARE_BYTES_MIN);
+        let mut resources = PumpResources::new(0, Instant::now());
+        resources.share_out(TURN_BYTES / SHARE_BYTES_MIN);
+        assert_eq!(resources.share, SHARE_BYTES_MIN);
     }
 }

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use mio::Registry;
 
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::protocol::link::Event;
 use crate::report::Report;
 use crate::session::account::Account;
 use crate::session::close_reason::{CloseReason, Side};
-use crate::session::link_end::{LinkEnd, News};
+use crate::session::link_end::{LinkEnd, LinkInput};
 use crate::session::plain::close_end;
 use crate::session::pump::{Direction, Flow, InFlight, Verdict};
-use crate::session::timeouts::Patience;
+use crate::session::timeouts::Timeouts;
 use crate::sockets::end::End;
 
 /// See the module.
@@ -47,7 +47,7 @@ pub enum Progress {
     /// The session is over, and the other node said so.
     Aborted(CloseReason),
     /// The link itself is.
-    LinkDown(News),
+    LinkDown(LinkInput),
 }
 
 impl Relay {
@@ -74,18 +74,18 @@ impl Relay {
     pub fn run(
         &mut self,
         link: &mut LinkEnd,
-        patience: &Patience,
-        tackle: &mut Tackle,
+        timeouts: &Timeouts,
+        resources: &mut PumpResources,
     ) -> Progress {
         let before = self.motion();
-        let progress = self.pump(link, tackle);
+        let progress = self.pump(link, resources);
         if self.motion() != before {
-            self.active = tackle.now;
+            self.active = resources.now;
         }
         link.protocol
-            .set_reading(!self.from_link.is_stalled(), tackle.now);
+            .set_reading(!self.from_link.is_stalled(), resources.now);
         match progress {
-            Progress::Waiting => self.close_if_due(link, patience, tackle.now),
+            Progress::Waiting => self.close_if_due(link, timeouts, resources.now),
             progress => progress,
         }
     }
@@ -96,21 +96,21 @@ impl Relay {
         (delivered, [self.from_link.flow(), self.to_link.flow()])
     }
 
-    fn pump(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Progress {
-        let from_link = self.pump_from_link(link, tackle);
+    fn pump(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> Progress {
+        let from_link = self.pump_from_link(link, resources);
         if !matches!(from_link, Progress::Waiting | Progress::Again) {
             return from_link;
         }
-        match (from_link, self.pump_to_link(link, tackle)) {
+        match (from_link, self.pump_to_link(link, resources)) {
             (Progress::Again, Progress::Waiting) => Progress::Again,
             (_, to_link) => to_link,
         }
     }
 
-    fn pump_from_link(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Progress {
+    fn pump_from_link(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> Progress {
         loop {
-            let news = match self.from_link.pump(link, &mut self.plain, tackle) {
-                Verdict::News(news) => news,
+            let news = match self.from_link.pump(link, &mut self.plain, resources) {
+                Verdict::LinkInput(news) => news,
                 Verdict::Blocked => return Progress::Waiting,
                 Verdict::Again => return Progress::Again,
                 // What comes behind the last frame of a session is not the session's.
@@ -118,11 +118,13 @@ impl Relay {
                     return Progress::Waiting;
                 }
                 // The session's payload has ended; what else comes is read on.
-                Verdict::Finished => match link.read(tackle) {
+                Verdict::Finished => match link.read(resources) {
                     Some(news) => news,
                     None => return Progress::Waiting,
                 },
-                Verdict::SourceFailed(error) => return Progress::LinkDown(News::Failed(error)),
+                Verdict::SourceFailed(error) => {
+                    return Progress::LinkDown(LinkInput::Failed(error));
+                }
                 Verdict::SinkFailed(error)
                     if self.to_link.flow() == Flow::Finished || !self.plain.is_one_descriptor() =>
                 {
@@ -130,27 +132,27 @@ impl Relay {
                 }
                 // What the failed end had sent before is still delivered.
                 Verdict::SinkFailed(_) => {
-                    self.from_link.abandon().release(&mut tackle.pipes);
+                    self.from_link.abandon().release(&mut resources.pipes);
                     self.to_link.expect_reset();
                     return Progress::Again;
                 }
             };
             match news {
-                News::Frame(Event::End) => {
+                LinkInput::Frame(Event::End) => {
                     self.from_link.end();
                     self.account.closed_first.get_or_insert(self.side.other());
                 }
-                News::Frame(Event::Abort(code)) => {
+                LinkInput::Frame(Event::Abort(code)) => {
                     return Progress::Aborted(CloseReason::Aborted(code));
                 }
-                News::Frame(event) => return Progress::Frame(event),
+                LinkInput::Frame(event) => return Progress::Frame(event),
                 news => return Progress::LinkDown(news),
             }
         }
     }
 
-    fn pump_to_link(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Progress {
-        let verdict = self.to_link.pump(&mut self.plain, link, tackle);
+    fn pump_to_link(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> Progress {
+        let verdict = self.to_link.pump(&mut self.plain, link, resources);
         if self.to_link.flow() != Flow::Flowing {
             self.account.closed_first.get_or_insert(self.side);
         }
@@ -158,13 +160,13 @@ impl Relay {
             Verdict::Blocked | Verdict::Finished => Progress::Waiting,
             Verdict::Again => Progress::Again,
             Verdict::SourceFailed(error) => Progress::Over(CloseReason::Failed(self.side, error)),
-            Verdict::SinkFailed(error) => Progress::LinkDown(News::Failed(error)),
-            Verdict::News(never) => match never {},
+            Verdict::SinkFailed(error) => Progress::LinkDown(LinkInput::Failed(error)),
+            Verdict::LinkInput(never) => match never {},
         }
     }
 
     /// Nothing moves: is it over?
-    fn close_if_due(&self, link: &LinkEnd, patience: &Patience, now: Instant) -> Progress {
+    fn close_if_due(&self, link: &LinkEnd, timeouts: &Timeouts, now: Instant) -> Progress {
         // The plain end's reset is behind bytes that the link does not take, or behind its end of file.
         if self.plain.has_failed()
             && (self.to_link.is_stalled() || self.to_link.flow() == Flow::Finished)
@@ -174,26 +176,26 @@ impl Relay {
         }
         // The link's is behind bytes that the plain end does not take.
         if link.end.has_failed() && self.from_link.is_stalled() {
-            return Progress::LinkDown(News::Failed(link.end.failure()));
+            return Progress::LinkDown(LinkInput::Failed(link.end.failure()));
         }
         if self.from_link.flow() == Flow::Finished && self.to_link.flow() == Flow::Finished {
             return Progress::Finished;
         }
-        match self.silence_ends(patience) {
+        match self.silence_ends(timeouts) {
             Some((deadline, reason)) if now >= deadline => Progress::Over(reason),
             _ => Progress::Waiting,
         }
     }
 
     /// When [`Relay::run`] has something to do though no event came.
-    pub fn deadline(&self, patience: &Patience) -> Option<Instant> {
-        self.silence_ends(patience).map(|(deadline, _)| deadline)
+    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        self.silence_ends(timeouts).map(|(deadline, _)| deadline)
     }
 
-    fn silence_ends(&self, patience: &Patience) -> Option<(Instant, CloseReason)> {
+    fn silence_ends(&self, timeouts: &Timeouts) -> Option<(Instant, CloseReason)> {
         let one_way =
             self.from_link.flow() == Flow::Finished || self.to_link.flow() == Flow::Finished;
-        patience.ends(self.active, one_way)
+        timeouts.ends(self.active, one_way)
     }
 
     /// The one way out: closes the plain end as the reason asks for, and tells the log. Returns what was taken from the plain
@@ -203,15 +205,15 @@ impl Relay {
         reason: &CloseReason,
         report: &Report,
         registry: &Registry,
-        tackle: &mut Tackle,
+        resources: &mut PumpResources,
     ) -> InFlight {
         let (to_server, to_client) = match self.side {
             Side::Left => (self.to_link.delivered(), self.from_link.delivered()),
             Side::Right => (self.from_link.delivered(), self.to_link.delivered()),
         };
         self.account
-            .tell(reason, to_server, to_client, report, tackle.now);
-        self.from_link.abandon().release(&mut tackle.pipes);
+            .tell(reason, to_server, to_client, report, resources.now);
+        self.from_link.abandon().release(&mut resources.pipes);
         close_end(self.plain, reason, registry);
         self.to_link.abandon()
     }

@@ -7,14 +7,14 @@ use crate::config::settings::Settings;
 
 /// How long a session may be silent.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// In both directions.
     pub idle: Option<Duration>,
     /// In the open direction, when the other has ended.
     pub half_close: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// As asked for.
     pub fn of(settings: &Settings) -> Self {
         Self {

@@ -18,12 +18,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
 use self::through::{Obstacle, Through};
+use super::dial_queue::{DialQueue, Turn};
 use super::end::{End, is_blocked};
-use super::four_way::{FourWay, FourWayManner};
+use super::four_way::{FourWay, FourWayDialOptions};
 use super::listen::{Peer, unix_address, with_zone};
 use super::options::{Purpose, prepare};
-use super::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
-use super::turns::{Turn, Turns};
+use super::resolve::{Answer, LookupId, Requester, Resolver, interleave, localhost};
 use crate::config::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
 use crate::config::settings::{Family, Settings};
 use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, FOUR_WAY_NAME_FRESH, UNIX_RETRY};
@@ -33,7 +33,7 @@ use crate::token::{Key, Slot};
 
 /// How to dial.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct DialOptions {
     /// What the sockets are for.
     pub purpose: Purpose,
     /// Which addresses count.
@@ -45,10 +45,10 @@ pub struct Manner {
     /// For all addresses together, the lookup included.
     pub timeout: Duration,
     /// What holds for 4way addresses instead.
-    pub four_way: FourWayManner,
+    pub four_way: FourWayDialOptions,
 }
 
-impl Manner {
+impl DialOptions {
     /// The family is wanted, and is that of the local address.
     fn may_leave_for(&self, address: &SocketAddr) -> bool {
         let bind = self.bind.and_then(|bind| bind.ip);
@@ -63,19 +63,19 @@ impl Manner {
             bind: settings.bind,
             via: settings.via.clone(),
             timeout: settings.connect_timeout,
-            four_way: FourWayManner {
+            four_way: FourWayDialOptions {
                 timeout: settings.four_way_timeout,
                 clock_offset: settings.four_way_clock_offset,
                 after_loss: false,
                 report: None,
-                turns: Turns::default(),
+                turns: DialQueue::default(),
             },
         }
     }
 
     /// Tells there how dials go that may take long, and takes turns with those of the same loop.
     #[must_use]
-    pub fn within(mut self, report: &Report, turns: &Turns) -> Self {
+    pub fn within(mut self, report: &Report, turns: &DialQueue) -> Self {
         self.four_way.report = Some(report.clone());
         self.four_way.turns = turns.clone();
         self
@@ -85,7 +85,7 @@ impl Manner {
 /// One dial under way.
 #[derive(Debug)]
 pub struct Dial {
-    manner: Manner,
+    options: DialOptions,
     /// The slot of the end that is to be.
     slot: Slot,
     port: u16,
@@ -104,14 +104,14 @@ pub struct Dial {
 struct Renewal {
     name: String,
     due: Instant,
-    asked: Option<Question>,
+    asked: Option<LookupId>,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// Until another dial of the same 4way address is over.
     Queued(TargetHost),
-    Resolving(Question),
+    Resolving(LookupId),
     Trying(Trying),
     Through(Box<Through>),
     FourWay(Box<FourWay>),
@@ -169,7 +169,7 @@ impl Dial {
     /// Begins to dial what is neither stdio nor an inherited descriptor, for the entry `key`.
     pub fn start(
         target: &TargetAt,
-        manner: Manner,
+        options: DialOptions,
         slot: Slot,
         resolver: &mut Resolver,
         key: Key,
@@ -185,25 +185,25 @@ impl Dial {
             TargetAt::Unix(_) | TargetAt::Stdio | TargetAt::Fd { .. } => (None, 0, None),
         };
         let timeout = match local_port {
-            Some(_) => manner.four_way.timeout.unwrap_or(FOREVER),
-            None => manner.timeout,
+            Some(_) => options.four_way.timeout.unwrap_or(FOREVER),
+            None => options.timeout,
         };
         let stage = match (host, target) {
-            (Some(host), TargetAt::Tcp { .. }) if !manner.via.is_empty() => {
-                let through = Through::start(host, port, &manner, resolver, key, now);
+            (Some(host), TargetAt::Tcp { .. }) if !options.via.is_empty() => {
+                let through = Through::start(host, port, &options, resolver, key, now);
                 Stage::Through(Box::new(through))
             }
             (Some(host), _) => Stage::Queued(host.clone()),
             (None, TargetAt::Unix(name)) => Stage::Unix(name.clone(), now),
             (None, _) => {
                 let nothing = Err("not an address".into());
-                Stage::Trying(Trying::new(nothing, &manner, port, now))
+                Stage::Trying(Trying::new(nothing, &options, port, now))
             }
         };
         let mut dial = Self {
             deadline: now + timeout,
-            turn: local_port.map(|_| manner.four_way.turns.join(target, key)),
-            manner,
+            turn: local_port.map(|_| options.four_way.turns.join(target, key)),
+            options,
             slot,
             port,
             local_port,
@@ -224,11 +224,11 @@ impl Dial {
         }
         let question = resolver.question();
         let answer = match host {
-            TargetHost::Localhost => Some(Ok(localhost(self.manner.family).into())),
+            TargetHost::Localhost => Some(Ok(localhost(self.options.family).into())),
             TargetHost::Ip(ip, zone) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
             TargetHost::Name(name) => {
                 self.renewal = self.local_port.map(|_| Renewal::of(name, now));
-                resolver.lookup(name, Asker::Dial(key, question), now)
+                resolver.lookup(name, Requester::Dial(key, question), now)
             }
         };
         self.stage = Stage::Resolving(question);
@@ -238,20 +238,20 @@ impl Dial {
     }
 
     /// The answer to a lookup, if it is this dial's.
-    pub fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+    pub fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
         match &mut self.stage {
             Stage::Resolving(asked) if *asked == question => {
-                let trying = Trying::new(answer, &self.manner, self.port, now);
+                let trying = Trying::new(answer, &self.options, self.port, now);
                 // Both ends must dial the same pair of addresses: the first one it is.
                 self.stage = match (self.local_port, trying.candidates.front()) {
                     (Some(local_port), Some(peer)) => {
-                        let four_way = FourWay::new(*peer, local_port, &self.manner, now);
+                        let four_way = FourWay::new(*peer, local_port, &self.options, now);
                         Stage::FourWay(Box::new(four_way))
                     }
                     _ => Stage::Trying(trying),
                 };
             }
-            Stage::Through(through) => through.resolved(question, &answer, &self.manner),
+            Stage::Through(through) => through.resolved(question, &answer, &self.options),
             Stage::FourWay(_) => self.renewed(question, answer, now),
             Stage::Queued(_) | Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
         }
@@ -259,7 +259,7 @@ impl Dial {
 
     /// What the name of a 4way address means now. The peer is dialled on where it was as long as that is one of its addresses, or
     /// nobody knows better, or it seems to be there just now.
-    fn renewed(&mut self, question: Question, answer: Answer, now: Instant) {
+    fn renewed(&mut self, question: LookupId, answer: Answer, now: Instant) {
         let Stage::FourWay(four_way) = &mut self.stage else {
             return;
         };
@@ -269,12 +269,12 @@ impl Dial {
         if renewal.asked.take_if(|asked| *asked == question).is_none() {
             return;
         }
-        let candidates = Trying::new(answer, &self.manner, self.port, now).candidates;
+        let candidates = Trying::new(answer, &self.options, self.port, now).candidates;
         if !four_way.is_connected()
             && !candidates.contains(&four_way.peer())
             && let Some(peer) = candidates.front()
         {
-            **four_way = FourWay::new(*peer, local_port, &self.manner, now);
+            **four_way = FourWay::new(*peer, local_port, &self.options, now);
         }
     }
 
@@ -286,7 +286,9 @@ impl Dial {
             let question = resolver.question();
             renewal.due = now + FOUR_WAY_NAME_FRESH;
             renewal.asked = Some(question);
-            if let Some(answer) = resolver.lookup(&renewal.name, Asker::Dial(key, question), now) {
+            if let Some(answer) =
+                resolver.lookup(&renewal.name, Requester::Dial(key, question), now)
+            {
                 self.renewed(question, answer, now);
             }
         }
@@ -312,17 +314,17 @@ impl Dial {
     ) -> Step {
         self.begin(resolver, key, now);
         self.renew(resolver, key, now);
-        let (manner, slot) = (&self.manner, self.slot);
+        let (options, slot) = (&self.options, self.slot);
         let step = match &mut self.stage {
             Stage::Queued(_) | Stage::Resolving(_) => Step::Pending,
             Stage::Unix(name, due) => dial_unix(name, due, registry, key, slot, now),
-            Stage::Trying(trying) => trying.run(manner, slot, registry, key, now),
-            Stage::Through(through) => through.run(manner, slot, registry, key, now),
+            Stage::Trying(trying) => trying.run(options, slot, registry, key, now),
+            Stage::Through(through) => through.run(options, slot, registry, key, now),
             Stage::FourWay(four_way) => four_way.run(registry, key, slot, now),
         };
         let step = match (step, &self.stage) {
             (Step::Pending, Stage::Through(through)) if now >= self.deadline => {
-                Step::Failed(through.timed_out(manner))
+                Step::Failed(through.timed_out(options))
             }
             (Step::Pending, _) if now >= self.deadline => Step::Failed(DialError::TimedOut),
             (step, _) => step,
@@ -362,10 +364,10 @@ impl Renewal {
 
 impl Trying {
     /// The answer's addresses, in the order in which they are tried.
-    fn new(answer: Answer, manner: &Manner, port: u16, now: Instant) -> Self {
+    fn new(answer: Answer, options: &DialOptions, port: u16, now: Instant) -> Self {
         let (found, last_error) = match answer {
             // This stays the error where none of them is usable, for which a local address is needed.
-            Ok(found) => match manner.bind.and_then(|bind| bind.ip) {
+            Ok(found) => match options.bind.and_then(|bind| bind.ip) {
                 Some(ip) => {
                     let why = format!("no address of the family of {ip}").into();
                     (found, DialError::NoName(why))
@@ -377,7 +379,7 @@ impl Trying {
         let usable = found
             .iter()
             .copied()
-            .filter(|address| manner.may_leave_for(address));
+            .filter(|address| options.may_leave_for(address));
         let mut candidates: VecDeque<_> =
             interleave(&usable.take(ADDRESSES_MAX).collect::<Vec<_>>()).into();
         candidates
@@ -401,7 +403,7 @@ impl Trying {
 
     fn run(
         &mut self,
-        manner: &Manner,
+        options: &DialOptions,
         slot: Slot,
         registry: &Registry,
         key: Key,
@@ -424,7 +426,7 @@ impl Trying {
             && let Some(free) = self.free_slot(slot)
             && let Some(address) = self.candidates.pop_front()
         {
-            match start_attempt(address, manner, registry, key, free) {
+            match start_attempt(address, options, registry, key, free) {
                 Ok(end) => {
                     self.attempts.push(Attempt {
                         end,
@@ -484,7 +486,7 @@ impl Trying {
 
 fn start_attempt(
     address: SocketAddr,
-    manner: &Manner,
+    options: &DialOptions,
     registry: &Registry,
     key: Key,
     slot: Slot,
@@ -494,8 +496,8 @@ fn start_attempt(
         Type::STREAM.nonblocking(),
         None,
     )?;
-    prepare(&socket, manner.purpose)?;
-    if let Some(bind) = manner.bind {
+    prepare(&socket, options.purpose)?;
+    if let Some(bind) = options.bind {
         bind_local(&socket, bind, address)?;
     }
     match socket.connect(&address.into()) {
@@ -671,8 +673,8 @@ mod tests {
                 host: TargetHost::Name("peer.example".to_owned()),
                 port: free_port(),
             };
-            let manner = Manner::of(&Settings::default(), Purpose::Session);
-            let dial = Dial::start(&target, manner, Slot::RIGHT, &mut resolver, KEY, start);
+            let options = DialOptions::of(&Settings::default(), Purpose::Session);
+            let dial = Dial::start(&target, options, Slot::RIGHT, &mut resolver, KEY, start);
             Self {
                 target,
                 dial,
@@ -733,12 +735,12 @@ mod tests {
     #[test]
     fn a_second_dial_of_a_four_way_address_waits_until_the_first_one_is_over() {
         let mut bench = Bench::new();
-        let (start, manner) = (bench.start, bench.dial.manner.clone());
+        let (start, options) = (bench.start, bench.dial.options.clone());
         let (other, patient) = (Key { index: 1, ..KEY }, start + FOUR_WAY_NAME_FRESH);
         let target = bench.target.clone();
         let mut second = Dial::start(
             &target,
-            manner.clone(),
+            options.clone(),
             Slot::RIGHT,
             &mut bench.resolver,
             other,
@@ -755,9 +757,9 @@ mod tests {
         let mut run = |dial: &mut Dial, key| dial.run(poll.registry(), &mut resolver, key, start);
         assert!(matches!(run(&mut second, other), Step::Pending));
         assert!(matches!(second.stage, Stage::Queued(_)));
-        assert_eq!(manner.four_way.turns.called(), []);
+        assert_eq!(options.four_way.turns.called(), []);
         drop(dial);
-        assert_eq!(manner.four_way.turns.called(), [other]);
+        assert_eq!(options.four_way.turns.called(), [other]);
         assert!(matches!(run(&mut second, other), Step::Pending));
         assert!(matches!(second.stage, Stage::Resolving(_)));
     }

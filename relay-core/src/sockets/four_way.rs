@@ -6,7 +6,7 @@
 //! One end may be connected while the other one's try has just ended by the answer to its own SYN, which was already on its way (ICMP
 //! ends a try even then). It learns so from a reset within a round trip; and until then a connection is not handed over.
 
-mod story;
+mod dial_log;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,26 +18,26 @@ use mio::event::Event;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
 
-use super::dial::{DialError, Manner, Step};
+use super::dial::{DialError, DialOptions, Step};
+use super::dial_queue::DialQueue;
 use super::end::End;
 use super::listen::{Peer, with_zone};
 use super::options::{Purpose, prepare};
-use super::turns::Turns;
 use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::linux::errors;
-use crate::linux::hops;
-use crate::linux::instant::{SPIN_MAX, Seat, spin_until, wall_clock};
+use crate::linux::instant::{CpuPin, SPIN_MAX, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
+use crate::linux::ttl;
 use crate::policy::ticks::{Answer, Ticks};
 use crate::report::Report;
 use crate::token::{Key, Slot};
 
-use self::story::Story;
+use self::dial_log::DialLog;
 
 /// What is particular to such dials.
 #[derive(Clone, Debug, Default)]
-pub struct FourWayManner {
+pub struct FourWayDialOptions {
     /// For how long tries are made; without end if `None`.
     pub timeout: Option<Duration>,
     /// Added to the wall clock, for tests.
@@ -47,7 +47,7 @@ pub struct FourWayManner {
     /// Who is told how it goes.
     pub report: Option<Report>,
     /// Dials of one address are made one after the other.
-    pub turns: Turns,
+    pub turns: DialQueue,
 }
 
 /// See the module.
@@ -62,7 +62,7 @@ pub(super) struct FourWay {
     /// The try is connected, as far as this end can tell; it is handed over if it still is then.
     proven_at: Option<Instant>,
     wake_at: Instant,
-    story: Story,
+    dial_log: DialLog,
 }
 
 /// What came of a try.
@@ -74,13 +74,18 @@ enum Outcome {
 }
 
 impl FourWay {
-    pub(super) fn new(peer: SocketAddr, local_port: u16, manner: &Manner, now: Instant) -> Self {
-        let FourWayManner {
+    pub(super) fn new(
+        peer: SocketAddr,
+        local_port: u16,
+        options: &DialOptions,
+        now: Instant,
+    ) -> Self {
+        let FourWayDialOptions {
             clock_offset,
             after_loss,
             ..
-        } = manner.four_way;
-        let (ip, zone) = match manner.bind {
+        } = options.four_way;
+        let (ip, zone) = match options.bind {
             Some(bind) => (bind.ip, bind.zone),
             None => (None, 0),
         };
@@ -94,13 +99,13 @@ impl FourWay {
         Self {
             local: with_zone(ip.unwrap_or(unspecified), local_port, zone),
             peer,
-            purpose: manner.purpose,
+            purpose: options.purpose,
             clock_offset,
             ticks: Ticks::new((local_port, peer.port()), after_loss, seed, wall),
             attempt: None,
             proven_at: None,
             wake_at: now,
-            story: Story::new(local_port, peer, manner.four_way.report.clone(), now),
+            dial_log: DialLog::new(local_port, peer, options.four_way.report.clone(), now),
         }
     }
 
@@ -148,14 +153,14 @@ impl FourWay {
             if self.ticks.hears(wall)
                 && let Some(end) = &self.attempt
             {
-                hops::hear(end.as_fd(), self.peer.ip());
+                ttl::hear(end.as_fd(), self.peer.ip());
             }
             let due = self.ticks.due();
             if due > wall + SPIN_MAX {
-                self.story.go_on(now);
+                self.dial_log.go_on(now);
                 let hears_at = self.ticks.deaf_until().map(|until| now + (until - wall));
                 self.wake_at = self
-                    .story
+                    .dial_log
                     .next_at()
                     .min(now + (due - wall).saturating_sub(FOUR_WAY_LEAD))
                     .min(hears_at.unwrap_or(now + (due - wall)));
@@ -174,7 +179,7 @@ impl FourWay {
             }
             match outcome {
                 None => {
-                    self.story.waits(self.ticks.deaf_until().is_some(), now);
+                    self.dial_log.waits(self.ticks.deaf_until().is_some(), now);
                     self.attempt = end;
                     if let Some(proven_at) = self.proven_at {
                         self.wake_at = proven_at;
@@ -193,7 +198,7 @@ impl FourWay {
     /// One try. On a short path its answer is there when the call returns.
     fn fire(&mut self, due: Duration, now: Instant) -> Result<(End, Option<Outcome>), Outcome> {
         self.ticks.fired(self.wall());
-        let seat = self.ticks.is_exact().then(Seat::at_random);
+        let session_slot = self.ticks.is_exact().then(CpuPin::at_random);
         let socket = Socket::new(
             Domain::for_address(self.peer),
             Type::STREAM.nonblocking(),
@@ -202,19 +207,19 @@ impl FourWay {
         prepare(&socket, self.purpose)?;
         errors::keep(&socket, self.peer.ip(), true)?;
         match self.ticks.deaf_until() {
-            Some(_) => hops::deafen(&socket, self.peer.ip()),
-            None => hops::hear(&socket, self.peer.ip()),
+            Some(_) => ttl::deafen(&socket, self.peer.ip()),
+            None => ttl::hear(&socket, self.peer.ip()),
         }
         socket.set_reuse_address(true)?;
         socket
             .bind(&self.local.into())
             .map_err(|error| Outcome::of_bind(self.local, error))?;
-        if seat.is_some() {
+        if session_slot.is_some() {
             spin_until(due.saturating_sub(self.clock_offset));
             self.ticks.fired(self.wall());
         }
         let result = socket.connect(&self.peer.into());
-        drop(seat);
+        drop(session_slot);
         match result {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => {
                 return Err(error.into());
@@ -264,7 +269,7 @@ impl FourWay {
         let proven_at = *self.proven_at.get_or_insert_with(|| {
             // From here on it is a connection as any other.
             let _ = errors::keep(end.as_fd(), self.peer.ip(), false);
-            hops::hear(end.as_fd(), self.peer.ip());
+            ttl::hear(end.as_fd(), self.peer.ip());
             let _ = end.failure();
             now + FOUR_WAY_PROOF + info.round_trip.mul_f64(1.5)
         });
@@ -274,7 +279,7 @@ impl FourWay {
     fn conclude(&mut self, outcome: Outcome, end: Option<End>, now: Instant) -> Option<Step> {
         match (outcome, end) {
             (Outcome::Connected, Some(end)) => {
-                self.story.connected(now);
+                self.dial_log.connected(now);
                 Some(Step::Connected(end, Peer::Tcp(self.peer)))
             }
             (Outcome::Itself | Outcome::Connected, _) => Some(Step::Failed(DialError::OwnAddress)),
@@ -282,7 +287,7 @@ impl FourWay {
             (Outcome::Again(answer, error), end) => {
                 // The next try is another connection of the same ports.
                 drop(end);
-                self.story.answered(answer, &error, now);
+                self.dial_log.answered(answer, &error, now);
                 self.ticks.answered(answer, self.wall());
                 None
             }

@@ -22,16 +22,16 @@ pub type Answer = Result<Arc<[SocketAddr]>, Arc<str>>;
 
 /// Whom an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     /// A dial of an entry: an entry may dial again before an old answer comes.
-    Dial(Key, Question),
+    Dial(Key, LookupId),
     /// Whoever keeps the links.
     Keeper,
 }
 
 /// Tells one question of an entry from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question(u64);
+pub struct LookupId(u64);
 
 /// The lookups of one loop.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Resolver {
 
 #[derive(Debug)]
 enum Name {
-    InFlight(Vec<Asker>),
+    InFlight(Vec<Requester>),
     Known { at: Instant, answer: Answer },
 }
 
@@ -71,16 +71,16 @@ impl Resolver {
     }
 
     /// A name for the next question.
-    pub fn question(&mut self) -> Question {
+    pub fn question(&mut self) -> LookupId {
         self.asked += 1;
-        Question(self.asked)
+        LookupId(self.asked)
     }
 
     /// The answer, if one is fresh; else it comes by [`Resolver::collect`].
-    pub fn lookup(&mut self, name: &str, asker: Asker, now: Instant) -> Option<Answer> {
+    pub fn lookup(&mut self, name: &str, requester: Requester, now: Instant) -> Option<Answer> {
         match self.names.get_mut(name) {
-            Some(Name::InFlight(askers)) => {
-                askers.push(asker);
+            Some(Name::InFlight(requesters)) => {
+                requesters.push(requester);
                 return None;
             }
             Some(Name::Known { at, answer }) if now < *at + LOOKUP_FRESH => {
@@ -89,7 +89,7 @@ impl Resolver {
             _ => {}
         }
         self.names
-            .insert(name.to_owned(), Name::InFlight(vec![asker]));
+            .insert(name.to_owned(), Name::InFlight(vec![requester]));
         if self.questions.send(name.to_owned()).is_err() {
             return Some(
                 self.settle(name, Err("no thread to resolve names".into()), now)
@@ -100,16 +100,20 @@ impl Resolver {
     }
 
     /// Takes in the answers that have come; each asker gets its own.
-    pub fn collect(&mut self, now: Instant) -> Vec<(Asker, Answer)> {
+    pub fn collect(&mut self, now: Instant) -> Vec<(Requester, Answer)> {
         let mut told = Vec::new();
         while let Ok((name, answer)) = self.answers.try_recv() {
-            let (askers, answer) = self.settle(&name, answer, now);
-            told.extend(askers.into_iter().map(|asker| (asker, answer.clone())));
+            let (requesters, answer) = self.settle(&name, answer, now);
+            told.extend(
+                requesters
+                    .into_iter()
+                    .map(|requester| (requester, answer.clone())),
+            );
         }
         told
     }
 
-    fn settle(&mut self, name: &str, answer: Answer, now: Instant) -> (Vec<Asker>, Answer) {
+    fn settle(&mut self, name: &str, answer: Answer, now: Instant) -> (Vec<Requester>, Answer) {
         let before = self.names.insert(
             name.to_owned(),
             Name::Known {
@@ -118,7 +122,7 @@ impl Resolver {
             },
         );
         match before {
-            Some(Name::InFlight(askers)) => (askers, answer),
+            Some(Name::InFlight(requesters)) => (requesters, answer),
             _ => (Vec::new(), answer),
         }
     }

@@ -10,13 +10,13 @@ use std::time::Instant;
 use mio::Registry;
 use mio::event::Event;
 
-use super::conversation::{Conversation, Failure, Talk};
-use super::dial::{Dial, Manner, Step};
+use super::dial::{Dial, DialOptions, Step};
 use super::end::End;
-use super::four_way::FourWayManner;
+use super::four_way::FourWayDialOptions;
 use super::listen::{Accepted, Peer};
 use super::options::Purpose;
-use super::resolve::{Answer, Question, Resolver};
+use super::proxy_handshake::{Failure, ProxyHandshake, Talk};
+use super::resolve::{Answer, LookupId, Resolver};
 use crate::config::address::{Proxy, TargetAt};
 use crate::config::settings::{CONNECT_TIMEOUT_DEFAULT, Family};
 use crate::ids::random;
@@ -30,7 +30,7 @@ use crate::token::{GENERATION_BITS, Key, Slot};
 #[derive(Debug)]
 pub struct SocksBind {
     proxy: Proxy,
-    manner: Manner,
+    options: DialOptions,
     /// What the present sockets are registered under. Each BIND has its own generation.
     key: Key,
     stage: Stage,
@@ -50,9 +50,9 @@ enum Stage {
     Pausing(Instant),
     Dialling(Box<Dial>),
     /// The first answer is due by then.
-    Asking(Box<(End, Conversation)>, Instant),
+    Asking(Box<(End, ProxyHandshake)>, Instant),
     /// Since then the proxy listens. The second answer comes with the client.
-    Listening(Box<(End, Conversation)>, Instant),
+    Listening(Box<(End, ProxyHandshake)>, Instant),
 }
 
 /// What came of a run.
@@ -74,12 +74,12 @@ pub struct Fault {
     /// The whole story.
     pub why: String,
     /// How bad it is.
-    pub weight: Weight,
+    pub kind: FaultKind,
 }
 
 /// How bad it is that a proxy does not listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum FaultKind {
     /// It has listened for a good while, and nobody came.
     Usual,
     /// It may pass.
@@ -93,14 +93,14 @@ impl SocksBind {
     pub fn new(proxy: Proxy, family: Family, key: Key) -> Self {
         Self {
             proxy,
-            manner: Manner {
+            options: DialOptions {
                 // Also for links: while the proxy listens, only keepalive can find that its machine has vanished.
                 purpose: Purpose::Session,
                 family,
                 bind: None,
                 via: Arc::default(),
                 timeout: CONNECT_TIMEOUT_DEFAULT,
-                four_way: FourWayManner::default(),
+                four_way: FourWayDialOptions::default(),
             },
             key,
             stage: Stage::Idle,
@@ -152,7 +152,7 @@ impl SocksBind {
     }
 
     /// The answer to a lookup.
-    pub fn resolved(&mut self, key: Key, question: Question, answer: Answer, now: Instant) {
+    pub fn resolved(&mut self, key: Key, question: LookupId, answer: Answer, now: Instant) {
         if key == self.key
             && let Stage::Dialling(dial) = &mut self.stage
         {
@@ -184,8 +184,8 @@ impl SocksBind {
                         host: self.proxy.host.clone(),
                         port: self.proxy.port,
                     };
-                    let manner = self.manner.clone();
-                    let dial = Dial::start(&target, manner, Slot::LEFT, resolver, self.key, now);
+                    let options = self.options.clone();
+                    let dial = Dial::start(&target, options, Slot::LEFT, resolver, self.key, now);
                     self.stage = Stage::Dialling(Box::new(dial));
                 }
                 Stage::Dialling(mut dial) => match dial.run(registry, resolver, self.key, now) {
@@ -194,9 +194,9 @@ impl SocksBind {
                         return Outcome::Waiting;
                     }
                     Step::Connected(end, _) => {
-                        match Conversation::begin(&self.proxy, Command::Bind, &anybody()) {
+                        match ProxyHandshake::begin(&self.proxy, Command::Bind, &anybody()) {
                             Ok(asking) => {
-                                let until = now + self.manner.timeout;
+                                let until = now + self.options.timeout;
                                 self.stage = Stage::Asking(Box::new((end, asking)), until);
                             }
                             Err(refusal) => return self.failed(&Failure::Refused(refusal), now),
@@ -204,22 +204,22 @@ impl SocksBind {
                     }
                     Step::Failed(error) => {
                         let why = error.sentence(&self.proxy);
-                        return self.pause(why, Weight::Temporary, now);
+                        return self.pause(why, FaultKind::Temporary, now);
                     }
                 },
                 Stage::Asking(talk, until) => {
-                    let (mut end, conversation) = *talk;
-                    match conversation.run(&mut end) {
+                    let (mut end, handshake) = *talk;
+                    match handshake.run(&mut end) {
                         Ok(Talk::Waiting(_)) if now >= until => {
                             return self.failed(&Failure::Silent, now);
                         }
-                        Ok(Talk::Waiting(conversation)) => {
-                            self.stage = Stage::Asking(Box::new((end, conversation)), until);
+                        Ok(Talk::Waiting(handshake)) => {
+                            self.stage = Stage::Asking(Box::new((end, handshake)), until);
                             return Outcome::Waiting;
                         }
-                        Ok(Talk::Listening(place, conversation)) => {
+                        Ok(Talk::Listening(place, handshake)) => {
                             self.address = Some(as_seen_from_outside(place, &end));
-                            self.stage = Stage::Listening(Box::new((end, conversation)), now);
+                            self.stage = Stage::Listening(Box::new((end, handshake)), now);
                             return Outcome::Listening;
                         }
                         Ok(Talk::Done(_)) => return self.failed(&Failure::CutOff, now),
@@ -227,10 +227,10 @@ impl SocksBind {
                     }
                 }
                 Stage::Listening(talk, since) => {
-                    let (mut end, conversation) = *talk;
-                    match conversation.run(&mut end) {
-                        Ok(Talk::Waiting(conversation) | Talk::Listening(_, conversation)) => {
-                            self.stage = Stage::Listening(Box::new((end, conversation)), since);
+                    let (mut end, handshake) = *talk;
+                    match handshake.run(&mut end) {
+                        Ok(Talk::Waiting(handshake) | Talk::Listening(_, handshake)) => {
+                            self.stage = Stage::Listening(Box::new((end, handshake)), since);
                             return Outcome::Waiting;
                         }
                         Ok(Talk::Done(client)) => {
@@ -245,7 +245,7 @@ impl SocksBind {
                             self.stage = Stage::Due;
                             return Outcome::Failed(Fault {
                                 why: failure.to_string(),
-                                weight: Weight::Usual,
+                                kind: FaultKind::Usual,
                             });
                         }
                         Err(failure) => return self.failed(&failure, now),
@@ -270,20 +270,20 @@ impl SocksBind {
     fn failed(&mut self, failure: &Failure, now: Instant) -> Outcome {
         let lasts =
             matches!(failure, Failure::Refused(refusal) if refusal.kind() == Kind::Forbidden);
-        let weight = match lasts {
-            true => Weight::Lasting,
-            false => Weight::Temporary,
+        let kind = match lasts {
+            true => FaultKind::Lasting,
+            false => FaultKind::Temporary,
         };
-        self.pause(failure.to_string(), weight, now)
+        self.pause(failure.to_string(), kind, now)
     }
 
-    fn pause(&mut self, why: String, weight: Weight, now: Instant) -> Outcome {
-        match weight {
-            Weight::Lasting => self.backoff.unwanted(&mut self.rng, now),
+    fn pause(&mut self, why: String, kind: FaultKind, now: Instant) -> Outcome {
+        match kind {
+            FaultKind::Lasting => self.backoff.unwanted(&mut self.rng, now),
             _ => self.backoff.failed(BIND_PAUSE_MAX, &mut self.rng, now),
         }
         self.stage = Stage::Pausing(self.backoff.paused_until(now).unwrap_or(now));
-        Outcome::Failed(Fault { why, weight })
+        Outcome::Failed(Fault { why, kind })
     }
 }
 

@@ -10,7 +10,7 @@ use mio::event::Event;
 use crate::config::address::Target;
 use crate::config::plan::InsidePlan;
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
@@ -22,17 +22,17 @@ use crate::protocol::proxy_header::{self, Version};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::account::Account;
 use crate::session::account::SessionIds;
-use crate::session::authenticating::{self, Proving};
+use crate::session::authenticating::{self, Authenticating};
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::dialling::{Dialling, Progress as DialProgress};
 use crate::session::plain::{Progress, Session, close_end};
-use crate::session::timeouts::Patience;
-use crate::sockets::dial::{Dial, DialError, Manner, Step};
+use crate::session::timeouts::Timeouts;
+use crate::sockets::dial::{Dial, DialError, DialOptions, Step};
 use crate::sockets::end::End;
 use crate::sockets::inherited;
 use crate::sockets::listen::Peer;
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
@@ -40,7 +40,7 @@ pub(crate) fn run_raw_inside(plan: InsidePlan, report: Report) -> Exit {
     start(
         plan.settings.clone(),
         report,
-        Beside::default(),
+        ExtraDescriptors::default(),
         |context| RawInside::new(plan, context),
     )
 }
@@ -53,8 +53,8 @@ struct RawInside {
     link: Target,
     server: Target,
     to: Arc<str>,
-    link_manner: Manner,
-    server_manner: Manner,
+    link_manner: DialOptions,
+    server_manner: DialOptions,
     keys: Option<Keys>,
     send_proxy: Option<Version>,
     interval: Duration,
@@ -66,7 +66,7 @@ struct RawInside {
     dialling: Option<Key>,
     /// LINK is a connection that was inherited, and is in use.
     inherited: bool,
-    patience: Patience,
+    timeouts: Timeouts,
     sessions_max: usize,
     once: bool,
     draining: bool,
@@ -81,7 +81,7 @@ struct RawInside {
 )]
 enum Entry {
     Link(Box<Dial>),
-    Proving(Box<Proving>),
+    Authenticating(Box<Authenticating>),
     Server(Box<Dialling>),
     Session(Session),
 }
@@ -97,18 +97,19 @@ impl RawInside {
         ) else {
             return Err("a raw link needs one LINK and one SERVER".to_owned());
         };
-        let manner = Manner::of(settings, Purpose::Session).within(&context.report, &context.turns);
+        let options =
+            DialOptions::of(settings, Purpose::Session).within(&context.report, &context.turns);
         let mut inside = Self {
             entries: Entries::default(),
             ids: SessionIds::new(),
             link: link.clone(),
             server: server.clone(),
             to: server.to_string().into(),
-            link_manner: manner.clone(),
-            server_manner: Manner {
+            link_manner: options.clone(),
+            server_manner: DialOptions {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
-                ..manner
+                ..options
             },
             keys: plan.keys,
             send_proxy: settings.send_proxy,
@@ -118,7 +119,7 @@ impl RawInside {
             dial_at: None,
             dialling: None,
             inherited: false,
-            patience: Patience::of(settings),
+            timeouts: Timeouts::of(settings),
             sessions_max: context.settings.sessions_max,
             once: settings.once,
             draining: false,
@@ -207,7 +208,7 @@ impl RawInside {
 
     /// The entry is in its next stage, if there is one.
     fn go_on(&mut self, key: Key, entry: Result<Entry, CloseReason>, context: &Context) {
-        if !matches!(entry, Ok(Entry::Proving(_))) {
+        if !matches!(entry, Ok(Entry::Authenticating(_))) {
             self.dialling = None;
             self.dial_at = Some(context.now() + self.pause_after_link());
         }
@@ -237,32 +238,36 @@ impl RawInside {
         };
         link.protect(keys)
             .map_err(|error| CloseReason::Failed(Side::Left, error))?;
-        Ok(Entry::Proving(Proving::new(link, peer, context.now())))
+        Ok(Entry::Authenticating(Authenticating::new(
+            link,
+            peer,
+            context.now(),
+        )))
     }
 
     fn run_proving(&mut self, key: Key, context: &mut Context) {
-        let Some(Entry::Proving(mut proving)) = self.entries.take(key) else {
+        let Some(Entry::Authenticating(mut authenticating)) = self.entries.take(key) else {
             return;
         };
-        match proving.run(self.keys.as_ref(), context.now()) {
-            authenticating::Progress::Waiting => {
-                self.entries.put_back(key, Entry::Proving(proving))
-            }
+        match authenticating.run(self.keys.as_ref(), context.now()) {
+            authenticating::Progress::Waiting => self
+                .entries
+                .put_back(key, Entry::Authenticating(authenticating)),
             authenticating::Progress::Proven => {
-                let (link, peer) = proving.into_link();
+                let (link, peer) = authenticating.into_link();
                 let entry = self.linked(key, link, peer, context);
                 self.go_on(key, entry, context);
             }
             authenticating::Progress::Failed { why, lasting } => {
                 self.dialling = None;
                 self.entries.remove(key);
-                proving.part();
-                self.unproven(&why, lasting, context);
+                authenticating.part();
+                self.unauthenticated(&why, lasting, context);
             }
         }
     }
 
-    fn unproven(&mut self, why: &str, lasting: bool, context: &Context) {
+    fn unauthenticated(&mut self, why: &str, lasting: bool, context: &Context) {
         let now = context.now();
         if lasting {
             self.backoff.unwanted(&mut self.rng, now);
@@ -373,7 +378,7 @@ impl RawInside {
         let Some(Entry::Session(session)) = self.entries.get_mut(key) else {
             return;
         };
-        match session.run(&self.patience, &mut context.tackle) {
+        match session.run(&self.timeouts, &mut context.resources) {
             Progress::Waiting => {}
             Progress::Again => self.entries.go_on(key),
             Progress::Over(reason) => self.finish(key, &reason, context),
@@ -385,22 +390,22 @@ impl RawInside {
             return;
         };
         let Context {
-            tackle,
+            resources,
             report,
             registry,
             ..
         } = context;
         match entry {
-            Entry::Link(_) | Entry::Proving(_) => self.dialling = None,
+            Entry::Link(_) | Entry::Authenticating(_) => self.dialling = None,
             Entry::Server(dialling) => {
                 let (left, account) = dialling.into_left();
-                account.tell(reason, 0, 0, report, tackle.now);
+                account.tell(reason, 0, 0, report, resources.now);
                 close_end(left, reason, registry);
                 self.session_ended(reason, false, context);
             }
             Entry::Session(session) => {
                 let heard = session.has_heard(Side::Left);
-                session.close(reason, report, registry, tackle);
+                session.close(reason, report, registry, resources);
                 self.session_ended(reason, heard, context);
             }
         }
@@ -414,7 +419,7 @@ impl RawInside {
         if let CloseReason::Failed(Side::Left, error) = reason
             && let Some(fault) = link_fault(error).filter(|fault| fault.is_lasting())
         {
-            self.unproven(&fault.to_string(), true, context);
+            self.unauthenticated(&fault.to_string(), true, context);
         } else if heard {
             self.backoff.healthy();
         } else {
@@ -443,20 +448,20 @@ impl Tool for RawInside {
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
             Entry::Link(dial) => dial.note(event, slot),
-            Entry::Proving(proving) => proving.note(event, slot),
+            Entry::Authenticating(authenticating) => authenticating.note(event, slot),
             Entry::Server(dialling) => dialling.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
     }
 
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        let Asker::Dial(key, question) = asker else {
+    fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
+        let Requester::Dial(key, question) = requester else {
             return;
         };
         match self.entries.get_mut(key) {
             Some(Entry::Link(dial)) => dial.resolved(question, answer, context.now()),
             Some(Entry::Server(dialling)) => dialling.resolved(question, answer, context.now()),
-            Some(Entry::Proving(_) | Entry::Session(_)) | None => return,
+            Some(Entry::Authenticating(_) | Entry::Session(_)) | None => return,
         }
         self.entries.wake(key);
     }
@@ -464,7 +469,7 @@ impl Tool for RawInside {
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
             Some(Entry::Link(_)) => self.run_link(key, context),
-            Some(Entry::Proving(_)) => self.run_proving(key, context),
+            Some(Entry::Authenticating(_)) => self.run_proving(key, context),
             Some(Entry::Server(_)) => self.run_server(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
@@ -472,7 +477,7 @@ impl Tool for RawInside {
         let deadline = self
             .entries
             .get_mut(key)
-            .and_then(|entry| entry.deadline(&self.patience));
+            .and_then(|entry| entry.deadline(&self.timeouts));
         self.entries.arm(key, deadline);
     }
 
@@ -483,8 +488,8 @@ impl Tool for RawInside {
     }
 
     fn expire(&mut self, now: Instant) {
-        let patience = self.patience;
-        self.entries.expire(now, |entry| entry.deadline(&patience));
+        let timeouts = self.timeouts;
+        self.entries.expire(now, |entry| entry.deadline(&timeouts));
     }
 
     fn next_decision(&self, now: Instant) -> Option<Instant> {
@@ -538,18 +543,18 @@ impl Entry {
     /// A byte has come by the link. (One that is still dialled has not been waited for.)
     fn has_heard(&self) -> bool {
         match self {
-            Self::Link(_) | Self::Proving(_) => true,
+            Self::Link(_) | Self::Authenticating(_) => true,
             Self::Server(_) => false,
             Self::Session(session) => session.has_heard(Side::Left),
         }
     }
 
-    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+    fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         match self {
             Self::Link(dial) => Some(dial.deadline()),
-            Self::Proving(proving) => Some(proving.deadline()),
+            Self::Authenticating(authenticating) => Some(authenticating.deadline()),
             Self::Server(dialling) => Some(dialling.deadline()),
-            Self::Session(session) => session.deadline(patience),
+            Self::Session(session) => session.deadline(timeouts),
         }
     }
 }

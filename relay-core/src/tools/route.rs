@@ -10,37 +10,37 @@ use crate::event_loop::admission::Gate;
 use crate::config::address::Target;
 use crate::config::plan::RoutePlan;
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
 use crate::event_loop::listeners::{ListenerId, is_connection};
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
 use crate::linux::sandbox::Needs;
-use crate::policy::access_list::Seat;
+use crate::policy::access_list::SessionSlot;
 use crate::protocol::proxy_header;
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::account::Account;
 use crate::session::account::SessionIds;
-use crate::session::awaiting_header::{Introduction, Progress as IntroductionProgress};
+use crate::session::awaiting_header::{AwaitingHeader, Progress as HeaderProgress};
 use crate::session::close_reason::CloseReason;
 use crate::session::dialling::{Dialling, Progress as DialProgress};
 use crate::session::plain::{Progress, Session, close_end};
-use crate::session::timeouts::Patience;
-use crate::sockets::dial::{Dial, Manner};
+use crate::session::timeouts::Timeouts;
+use crate::sockets::dial::{Dial, DialOptions};
 use crate::sockets::end::End;
 use crate::sockets::inherited;
 use crate::sockets::listen::Accepted;
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub fn run_route(plan: RoutePlan, report: Report) -> Exit {
-    let beside = Beside {
+    let extra = ExtraDescriptors {
         listeners: plan.routes.len(),
         spare: 0,
     };
-    start(plan.settings.clone(), report, beside, |context| {
+    start(plan.settings.clone(), report, extra, |context| {
         Route::new(&plan, context)
     })
 }
@@ -52,8 +52,8 @@ struct Route {
     ways: Vec<Way>,
     /// For each listener, its place in `ways`.
     way_of: Vec<usize>,
-    manner: Manner,
-    patience: Patience,
+    options: DialOptions,
+    timeouts: Timeouts,
     gate: Gate,
     ids: SessionIds,
     sessions_max: usize,
@@ -80,7 +80,7 @@ struct Way {
 )]
 enum Entry {
     /// With the place in `ways`.
-    Introduction(Box<Introduction<usize>>),
+    AwaitingHeader(Box<AwaitingHeader<usize>>),
     Dialling(Box<Dialling>),
     Session(Session),
 }
@@ -92,8 +92,9 @@ impl Route {
             entries: Entries::default(),
             ways: Vec::new(),
             way_of: Vec::new(),
-            manner: Manner::of(settings, Purpose::Session).within(&context.report, &context.turns),
-            patience: Patience::of(settings),
+            options: DialOptions::of(settings, Purpose::Session)
+                .within(&context.report, &context.turns),
+            timeouts: Timeouts::of(settings),
             gate: Gate::of(&plan.admission),
             ids: SessionIds::new(),
             sessions_max: context.settings.sessions_max,
@@ -133,18 +134,24 @@ impl Route {
             .filter(|(way, _)| connected[*way])
         {
             let client = inherited::client(point, &context.report)?;
-            let seat = route.gate.admits_inherited(&client, point, context)?;
-            route.begin(way, client, seat, context);
+            let session_slot = route.gate.admits_inherited(&client, point, context)?;
+            route.begin(way, client, session_slot, context);
         }
         Ok(route)
     }
 
     /// A client has come, or its proxy.
-    fn begin(&mut self, way: usize, mut accepted: Accepted, seat: Seat, context: &mut Context) {
+    fn begin(
+        &mut self,
+        way: usize,
+        mut accepted: Accepted,
+        session_slot: SessionSlot,
+        context: &mut Context,
+    ) {
         let now = context.now();
         let client = accepted.client();
         let mut account = self.ids.account(client, self.ways[way].to.clone(), now);
-        account.seat = seat;
+        account.session_slot = session_slot;
         let key = self.entries.next_key();
         if let Err(error) = accepted.end.register(&context.registry, key, Slot::LEFT) {
             context.report.warning(format_args!(
@@ -158,7 +165,7 @@ impl Route {
             context
                 .report
                 .debug(format_args!("session {}: {client} came", account.id));
-            Some(Entry::Introduction(Introduction::new(
+            Some(Entry::AwaitingHeader(AwaitingHeader::new(
                 accepted, account, way, now,
             )))
         } else {
@@ -192,7 +199,7 @@ impl Route {
             None => {
                 let dial = Dial::start(
                     &target.at,
-                    self.manner.clone(),
+                    self.options.clone(),
                     Slot::RIGHT,
                     &mut context.resolver,
                     key,
@@ -216,34 +223,33 @@ impl Route {
     }
 
     fn run_introduction(&mut self, key: Key, context: &mut Context) {
-        let Some(Entry::Introduction(mut introduction)) = self.entries.take(key) else {
+        let Some(Entry::AwaitingHeader(mut awaiting)) = self.entries.take(key) else {
             return;
         };
-        match introduction.run(&mut context.tackle) {
-            IntroductionProgress::Waiting => {
-                self.entries
-                    .put_back(key, Entry::Introduction(introduction));
+        match awaiting.run(&mut context.resources) {
+            HeaderProgress::Waiting => {
+                self.entries.put_back(key, Entry::AwaitingHeader(awaiting));
             }
-            IntroductionProgress::Over(reason) => {
+            HeaderProgress::Over(reason) => {
                 self.entries.remove(key);
-                self.finish(Entry::Introduction(introduction), &reason, context);
+                self.finish(Entry::AwaitingHeader(awaiting), &reason, context);
             }
-            IntroductionProgress::Known => {
-                let listener = self.ways[introduction.place].listeners.first();
+            HeaderProgress::Known => {
+                let listener = self.ways[awaiting.place].listeners.first();
                 let word = listener.map_or("-", |id| context.listeners.word(*id));
-                let client = introduction.account.client;
-                let Some(seat) = self.gate.seat(client, word, context) else {
+                let client = awaiting.account.client;
+                let Some(session_slot) = self.gate.session_slot(client, word, context) else {
                     self.entries.remove(key);
-                    let entry = Entry::Introduction(introduction);
+                    let entry = Entry::AwaitingHeader(awaiting);
                     return self.finish(entry, &CloseReason::Denied, context);
                 };
-                let Introduction {
+                let AwaitingHeader {
                     accepted,
                     mut account,
                     place: way,
                     ..
-                } = *introduction;
-                account.seat = seat;
+                } = *awaiting;
+                account.session_slot = session_slot;
                 match self.reach(way, accepted, account, key, context) {
                     Some(entry) => {
                         self.entries.put_back(key, entry);
@@ -281,7 +287,7 @@ impl Route {
         let Some(Entry::Session(session)) = self.entries.get_mut(key) else {
             return;
         };
-        match session.run(&self.patience, &mut context.tackle) {
+        match session.run(&self.timeouts, &mut context.resources) {
             Progress::Waiting => {}
             Progress::Again => self.entries.go_on(key),
             Progress::Over(reason) => {
@@ -303,8 +309,8 @@ impl Route {
             }
         }
         match entry {
-            Entry::Introduction(introduction) => {
-                introduction.close(reason, &mut self.unreached, context);
+            Entry::AwaitingHeader(awaiting) => {
+                awaiting.close(reason, &mut self.unreached, context);
             }
             Entry::Dialling(dialling) => {
                 let (left, account) = dialling.into_left();
@@ -315,7 +321,7 @@ impl Route {
                 reason,
                 &context.report,
                 &context.registry,
-                &mut context.tackle,
+                &mut context.resources,
             ),
         }
     }
@@ -337,13 +343,13 @@ impl Tool for Route {
     fn needs(&self) -> Needs {
         let targets = self.ways.iter().map(|way| &way.target.at);
         Needs::default()
-            .dialling(targets, &self.manner.via)
-            .leaving_from(self.manner.bind)
+            .dialling(targets, &self.options.via)
+            .leaving_from(self.options.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
-            Entry::Introduction(introduction) => introduction.note(event, slot),
+            Entry::AwaitingHeader(awaiting) => awaiting.note(event, slot),
             Entry::Dialling(dialling) => dialling.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
         }
@@ -355,18 +361,18 @@ impl Tool for Route {
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
         let word = context.listeners.word(listener);
-        let Some(seat) = self.gate.admits(&accepted, word, context) else {
+        let Some(session_slot) = self.gate.admits(&accepted, word, context) else {
             return;
         };
         let way = self.way_of[listener.0 as usize];
         if self.once {
             self.close_listeners(context);
         }
-        self.begin(way, accepted, seat, context);
+        self.begin(way, accepted, session_slot, context);
     }
 
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        if let Asker::Dial(key, question) = asker
+    fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
+        if let Requester::Dial(key, question) = requester
             && let Some(Entry::Dialling(dialling)) = self.entries.get_mut(key)
         {
             dialling.resolved(question, answer, context.now());
@@ -376,7 +382,7 @@ impl Tool for Route {
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
-            Some(Entry::Introduction(_)) => self.run_introduction(key, context),
+            Some(Entry::AwaitingHeader(_)) => self.run_introduction(key, context),
             Some(Entry::Dialling(_)) => self.run_dialling(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
@@ -384,13 +390,13 @@ impl Tool for Route {
         let deadline = self
             .entries
             .get_mut(key)
-            .and_then(|entry| entry.deadline(&self.patience));
+            .and_then(|entry| entry.deadline(&self.timeouts));
         self.entries.arm(key, deadline);
     }
 
     fn expire(&mut self, now: Instant) {
-        let patience = self.patience;
-        self.entries.expire(now, |entry| entry.deadline(&patience));
+        let timeouts = self.timeouts;
+        self.entries.expire(now, |entry| entry.deadline(&timeouts));
     }
 
     fn drain(&mut self, context: &mut Context) {
@@ -425,11 +431,11 @@ impl Tool for Route {
 }
 
 impl Entry {
-    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+    fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         match self {
-            Self::Introduction(introduction) => Some(introduction.deadline()),
+            Self::AwaitingHeader(awaiting) => Some(awaiting.deadline()),
             Self::Dialling(dialling) => Some(dialling.deadline()),
-            Self::Session(session) => session.deadline(patience),
+            Self::Session(session) => session.deadline(timeouts),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Network {
     listeners: BTreeMap<Address, Listener>,
     /// What will happen, by time; the number, which is its place below, keeps the order of what happens at once.
     agenda: BinaryHeap<Reverse<(Instant, usize)>>,
-    happenings: Vec<Happening>,
+    happenings: Vec<LinkEvent>,
     latency_max: Duration,
     window: usize,
 }
@@ -82,7 +82,7 @@ pub(crate) enum ListenMode {
 }
 
 #[derive(Debug)]
-enum Happening {
+enum LinkEvent {
     Wake(Process),
     Dialled(Socket, Address),
     Bytes(Socket, Vec<u8>),
@@ -139,20 +139,19 @@ impl Network {
             return false;
         }
         self.now = at;
-        while let Some(&Reverse((next, happening))) = self.agenda.peek()
+        while let Some(&Reverse((next, event))) = self.agenda.peek()
             && next == at
         {
             self.agenda.pop();
-            let happening =
-                std::mem::replace(&mut self.happenings[happening], Happening::Wake(NOBODY));
-            noticed.extend(self.happen(happening));
+            let event = std::mem::replace(&mut self.happenings[event], LinkEvent::Wake(NOBODY));
+            noticed.extend(self.happen(event));
         }
         true
     }
 
     /// Wakes the process at that time.
     pub(crate) fn wake_at(&mut self, process: Process, at: Instant) {
-        self.schedule(at.max(self.now), Happening::Wake(process));
+        self.schedule(at.max(self.now), LinkEvent::Wake(process));
     }
 
     /// The process accepts at the address, until it dies.
@@ -198,7 +197,7 @@ impl Network {
         if let Some(listener) = self.listeners.get_mut(&address) {
             listener.dials.push(self.now);
         }
-        self.schedule(at, Happening::Dialled(socket, address));
+        self.schedule(at, LinkEvent::Dialled(socket, address));
         socket
     }
 
@@ -224,7 +223,7 @@ impl Network {
         end.window += count;
         let (peer, at) = (end.peer, self.now + end.latency);
         if std::mem::take(&mut self.sockets[peer].writer_waits) {
-            self.schedule(at, Happening::Writable(peer));
+            self.schedule(at, LinkEvent::Writable(peer));
         }
         Read::Bytes(count)
     }
@@ -240,7 +239,7 @@ impl Network {
         let count = cut(&mut self.rng, bytes.len().min(self.sockets[peer].window));
         if count < bytes.len() {
             if self.sockets[peer].window > count {
-                self.schedule(self.now, Happening::Writable(socket));
+                self.schedule(self.now, LinkEvent::Writable(socket));
             } else {
                 self.sockets[socket].writer_waits = true;
             }
@@ -251,7 +250,7 @@ impl Network {
             if !silent {
                 self.schedule(
                     self.now + latency,
-                    Happening::Bytes(peer, bytes[..count].to_vec()),
+                    LinkEvent::Bytes(peer, bytes[..count].to_vec()),
                 );
             }
         }
@@ -263,7 +262,7 @@ impl Network {
         let end = &mut self.sockets[socket];
         if end.state == State::Open && !std::mem::replace(&mut end.shut, true) && !end.silent {
             let (peer, at) = (end.peer, self.now + end.latency);
-            self.schedule(at, Happening::Eof(peer));
+            self.schedule(at, LinkEvent::Eof(peer));
         }
     }
 
@@ -282,7 +281,7 @@ impl Network {
         let was = std::mem::replace(&mut end.state, State::Closed);
         if was == State::Open && !end.silent {
             let (peer, at) = (end.peer, self.now + end.latency);
-            self.schedule(at, Happening::Reset(peer));
+            self.schedule(at, LinkEvent::Reset(peer));
         }
     }
 
@@ -317,7 +316,7 @@ impl Network {
         let peer = self.sockets[socket].peer;
         for end in [socket, peer] {
             if end != NOBODY {
-                self.schedule(self.now, Happening::Reset(end));
+                self.schedule(self.now, LinkEvent::Reset(end));
             }
         }
     }
@@ -374,26 +373,26 @@ impl Network {
             .collect()
     }
 
-    fn happen(&mut self, happening: Happening) -> Option<Process> {
-        let socket = match happening {
-            Happening::Wake(process) => return Some(process),
-            Happening::Dialled(socket, address) => return self.dialled(socket, address),
-            Happening::Bytes(socket, bytes) => {
+    fn happen(&mut self, event: LinkEvent) -> Option<Process> {
+        let socket = match event {
+            LinkEvent::Wake(process) => return Some(process),
+            LinkEvent::Dialled(socket, address) => return self.dialled(socket, address),
+            LinkEvent::Bytes(socket, bytes) => {
                 let end = &mut self.sockets[socket];
                 if end.silent {
                     return None;
                 }
                 let (peer, at) = (end.peer, self.now + end.latency);
                 if end.state != State::Open {
-                    self.schedule(at, Happening::Reset(peer));
+                    self.schedule(at, LinkEvent::Reset(peer));
                     return None;
                 }
                 end.incoming.extend(&bytes);
                 end.heard = self.now;
-                self.schedule(at, Happening::Acknowledged(peer));
+                self.schedule(at, LinkEvent::Acknowledged(peer));
                 socket
             }
-            Happening::Acknowledged(socket) => {
+            LinkEvent::Acknowledged(socket) => {
                 let end = &mut self.sockets[socket];
                 if !end.silent {
                     end.unacknowledged = None;
@@ -401,7 +400,7 @@ impl Network {
                 }
                 return None;
             }
-            Happening::Eof(socket) => {
+            LinkEvent::Eof(socket) => {
                 let end = &mut self.sockets[socket];
                 if end.silent || end.state != State::Open {
                     return None;
@@ -410,28 +409,28 @@ impl Network {
                 end.heard = self.now;
                 socket
             }
-            Happening::Reset(socket) => {
+            LinkEvent::Reset(socket) => {
                 if self.sockets[socket].state != State::Open {
                     return None;
                 }
                 self.sockets[socket].state = State::Reset;
                 socket
             }
-            Happening::Opened(socket) => {
+            LinkEvent::Opened(socket) => {
                 if self.sockets[socket].state != State::Connecting {
                     // The dial was given up meanwhile.
                     let peer = self.sockets[socket].peer;
                     self.schedule(
                         self.now + self.sockets[socket].latency,
-                        Happening::Reset(peer),
+                        LinkEvent::Reset(peer),
                     );
                     return None;
                 }
                 self.sockets[socket].state = State::Open;
                 socket
             }
-            Happening::Writable(socket) => socket,
-            Happening::Refused(socket) => {
+            LinkEvent::Writable(socket) => socket,
+            LinkEvent::Refused(socket) => {
                 if self.sockets[socket].state == State::Connecting {
                     self.sockets[socket].state = State::Refused;
                 }
@@ -453,7 +452,7 @@ impl Network {
         match mode {
             ListenMode::Silence => None,
             ListenMode::Refuse => {
-                self.schedule(at, Happening::Refused(socket));
+                self.schedule(at, LinkEvent::Refused(socket));
                 None
             }
             ListenMode::Accept => {
@@ -461,7 +460,7 @@ impl Network {
                 let accepted = self.end(owner, socket, latency, self.sockets[socket].label);
                 self.sockets[accepted].state = State::Open;
                 self.sockets[socket].peer = accepted;
-                self.schedule(at, Happening::Opened(socket));
+                self.schedule(at, LinkEvent::Opened(socket));
                 self.listeners
                     .get_mut(&address)?
                     .accepted
@@ -491,8 +490,8 @@ impl Network {
         self.sockets.len() - 1
     }
 
-    fn schedule(&mut self, at: Instant, happening: Happening) {
-        self.happenings.push(happening);
+    fn schedule(&mut self, at: Instant, event: LinkEvent) {
+        self.happenings.push(event);
         self.agenda.push(Reverse((at, self.happenings.len() - 1)));
     }
 }

@@ -70,7 +70,7 @@ impl RoutePlan {
         let mut words_seen = WordsSeen::default();
         let mut once = common.once;
         for (at, pair) in words.chunks(2).enumerate() {
-            let next = |beside: usize| words.get(2 * at + beside).map(String::as_str);
+            let next = |extra: usize| words.get(2 * at + extra).map(String::as_str);
             let mut points = listen_points(&pair[0], next(1))?;
             proxies.complete_points(&mut points)?;
             let [listen, target] = pair else {

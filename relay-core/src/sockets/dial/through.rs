@@ -11,15 +11,15 @@ use std::time::Instant;
 use mio::Registry;
 use mio::event::Event;
 
-use super::{DialError, Manner, Step, Trying};
+use super::{DialError, DialOptions, Step, Trying};
 use crate::config::address::{Proxy, ProxyProtocol, TargetHost};
 use crate::limits::ADDRESSES_MAX;
 use crate::protocol::frame::RefusedCode;
 use crate::protocol::proxy::{Command, Host, Kind, Place};
-use crate::sockets::conversation::{Conversation, Failure, Talk};
 use crate::sockets::end::End;
 use crate::sockets::listen::{Peer, with_zone};
-use crate::sockets::resolve::{Answer, Asker, Question, Resolver, interleave, localhost};
+use crate::sockets::proxy_handshake::{Failure, ProxyHandshake, Talk};
+use crate::sockets::resolve::{Answer, LookupId, Requester, Resolver, interleave, localhost};
 use crate::token::{Key, Slot};
 
 /// See the module.
@@ -38,7 +38,7 @@ struct Leg {
 
 #[derive(Debug)]
 enum LegHost {
-    Asked(Question, String),
+    Asked(LookupId, String),
     Known(Vec<SocketAddr>),
     /// For the proxy before it to resolve.
     Name(String),
@@ -63,7 +63,7 @@ struct Asking {
     end: End,
     /// The first proxy.
     peer: Peer,
-    conversation: Conversation,
+    handshake: ProxyHandshake,
 }
 
 /// Why the target was not reached through the proxies.
@@ -91,7 +91,7 @@ impl Through {
     pub(super) fn start(
         host: &TargetHost,
         port: u16,
-        manner: &Manner,
+        options: &DialOptions,
         resolver: &mut Resolver,
         key: Key,
         now: Instant,
@@ -100,19 +100,19 @@ impl Through {
             legs: Vec::new(),
             stage: Stage::Resolving,
         };
-        let proxies = manner.via.iter().map(|proxy| (&proxy.host, proxy.port));
+        let proxies = options.via.iter().map(|proxy| (&proxy.host, proxy.port));
         for (leg, (host, port)) in proxies.chain([(host, port)]).enumerate() {
-            let here = asked_by(leg, manner).is_none_or(ProxyProtocol::resolves_here);
+            let here = asked_by(leg, options).is_none_or(ProxyProtocol::resolves_here);
             let host = match host {
                 TargetHost::Ip(ip, zone) => Ok(LegHost::Known(vec![with_zone(*ip, 0, *zone)])),
                 TargetHost::Localhost if here => {
-                    known(&localhost(manner.family), "localhost", leg, manner)
+                    known(&localhost(options.family), "localhost", leg, options)
                 }
                 TargetHost::Localhost => Ok(LegHost::Name("localhost".to_owned())),
                 TargetHost::Name(name) if here => {
                     let question = resolver.question();
-                    match resolver.lookup(name, Asker::Dial(key, question), now) {
-                        Some(answer) => answered(answer, name, leg, manner),
+                    match resolver.lookup(name, Requester::Dial(key, question), now) {
+                        Some(answer) => answered(answer, name, leg, options),
                         None => Ok(LegHost::Asked(question, name.clone())),
                     }
                 }
@@ -130,12 +130,12 @@ impl Through {
     }
 
     /// The answer to a lookup, if it is one of this dial's.
-    pub(super) fn resolved(&mut self, question: Question, answer: &Answer, manner: &Manner) {
+    pub(super) fn resolved(&mut self, question: LookupId, answer: &Answer, options: &DialOptions) {
         for (at, leg) in self.legs.iter_mut().enumerate() {
             if let LegHost::Asked(asked, name) = &leg.host
                 && *asked == question
             {
-                match answered(answer.clone(), name, at, manner) {
+                match answered(answer.clone(), name, at, options) {
                     Ok(host) => leg.host = host,
                     Err(error) => self.stage = Stage::Failed(error),
                 }
@@ -153,7 +153,7 @@ impl Through {
 
     pub(super) fn run(
         &mut self,
-        manner: &Manner,
+        options: &DialOptions,
         slot: Slot,
         registry: &Registry,
         key: Key,
@@ -161,55 +161,57 @@ impl Through {
     ) -> Step {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Resolving => match self.reach(manner, now) {
+                Stage::Resolving => match self.reach(options, now) {
                     Some(trying) => self.stage = Stage::Reaching(trying),
                     None => {
                         self.stage = Stage::Resolving;
                         return Step::Pending;
                     }
                 },
-                Stage::Reaching(mut trying) => match trying.run(manner, slot, registry, key, now) {
-                    Step::Pending => {
-                        self.stage = Stage::Reaching(trying);
-                        return Step::Pending;
+                Stage::Reaching(mut trying) => {
+                    match trying.run(options, slot, registry, key, now) {
+                        Step::Pending => {
+                            self.stage = Stage::Reaching(trying);
+                            return Step::Pending;
+                        }
+                        Step::Connected(end, peer) => match self.ask(0, end, peer, options) {
+                            Ok(asking) => self.stage = Stage::Asking(asking),
+                            Err(error) => return Step::Failed(error),
+                        },
+                        Step::Failed(error) => {
+                            let what = What::NotReached(Box::new(error));
+                            return Step::Failed(self.obstacle(0, what, options));
+                        }
                     }
-                    Step::Connected(end, peer) => match self.ask(0, end, peer, manner) {
-                        Ok(asking) => self.stage = Stage::Asking(asking),
-                        Err(error) => return Step::Failed(error),
-                    },
-                    Step::Failed(error) => {
-                        let what = What::NotReached(Box::new(error));
-                        return Step::Failed(self.obstacle(0, what, manner));
-                    }
-                },
+                }
                 Stage::Asking(asking) => {
                     let Asking {
                         proxy,
                         mut end,
                         peer,
-                        conversation,
+                        handshake,
                     } = asking;
-                    match conversation.run(&mut end) {
-                        Ok(Talk::Waiting(conversation) | Talk::Listening(_, conversation)) => {
+                    match handshake.run(&mut end) {
+                        Ok(Talk::Waiting(handshake) | Talk::Listening(_, handshake)) => {
                             self.stage = Stage::Asking(Asking {
                                 proxy,
                                 end,
                                 peer,
-                                conversation,
+                                handshake,
                             });
                             return Step::Pending;
                         }
-                        Ok(Talk::Done(_)) if proxy + 1 == manner.via.len() => {
+                        Ok(Talk::Done(_)) if proxy + 1 == options.via.len() => {
                             return Step::Connected(end, peer);
                         }
-                        Ok(Talk::Done(_)) => match self.ask(proxy + 1, end, peer, manner) {
+                        Ok(Talk::Done(_)) => match self.ask(proxy + 1, end, peer, options) {
                             Ok(asking) => self.stage = Stage::Asking(asking),
                             Err(error) => return Step::Failed(error),
                         },
                         Err(failure) => {
                             if !self.has_another_address(proxy + 1, &failure) {
                                 let what = What::Failure(failure);
-                                return Step::Failed(self.obstacle(proxy, what, manner));
+                                return Step::Failed(self.obstacle(proxy, what, options));
                             }
                             self.stage = Stage::Resolving;
                         }
@@ -230,25 +232,25 @@ impl Through {
     }
 
     /// Why there is no answer yet.
-    pub(super) fn timed_out(&self, manner: &Manner) -> DialError {
+    pub(super) fn timed_out(&self, options: &DialOptions) -> DialError {
         let mut names = self.legs.iter().filter_map(|leg| match &leg.host {
             LegHost::Asked(_, name) => Some(name),
             LegHost::Known(_) | LegHost::Name(_) => None,
         });
         match (&self.stage, names.next()) {
-            (Stage::Resolving, Some(name)) => no_name(name, "the lookup timed out".into(), manner),
+            (Stage::Resolving, Some(name)) => no_name(name, "the lookup timed out".into(), options),
             (Stage::Asking(asking), _) => {
-                self.obstacle(asking.proxy, What::Failure(Failure::Silent), manner)
+                self.obstacle(asking.proxy, What::Failure(Failure::Silent), options)
             }
             _ => {
                 let what = What::NotReached(Box::new(DialError::TimedOut));
-                self.obstacle(0, what, manner)
+                self.obstacle(0, what, options)
             }
         }
     }
 
     /// The dial of the first proxy, once all names are known.
-    fn reach(&self, manner: &Manner, now: Instant) -> Option<Trying> {
+    fn reach(&self, options: &DialOptions, now: Instant) -> Option<Trying> {
         let unknown = |leg: &Leg| matches!(leg.host, LegHost::Asked(..));
         match self.legs.first() {
             Some(Leg {
@@ -256,7 +258,7 @@ impl Through {
                 port,
             }) if !self.legs.iter().any(unknown) => {
                 let answer = Ok(addresses.as_slice().into());
-                Some(Trying::new(answer, manner, *port, now))
+                Some(Trying::new(answer, options, *port, now))
             }
             _ => None,
         }
@@ -267,22 +269,22 @@ impl Through {
         proxy: usize,
         end: End,
         peer: Peer,
-        manner: &Manner,
+        options: &DialOptions,
     ) -> Result<Asking, DialError> {
         let Some(place) = self.place(proxy + 1) else {
             let nothing = Failure::Failed(nix::errno::Errno::EADDRNOTAVAIL.into());
-            return Err(self.obstacle(proxy, What::Failure(nothing), manner));
+            return Err(self.obstacle(proxy, What::Failure(nothing), options));
         };
-        match Conversation::begin(&manner.via[proxy], Command::Connect, &place) {
-            Ok(conversation) => Ok(Asking {
+        match ProxyHandshake::begin(&options.via[proxy], Command::Connect, &place) {
+            Ok(handshake) => Ok(Asking {
                 proxy,
                 end,
                 peer,
-                conversation,
+                handshake,
             }),
             Err(refusal) => {
                 let what = What::Failure(Failure::Refused(refusal));
-                Err(self.obstacle(proxy, what, manner))
+                Err(self.obstacle(proxy, what, options))
             }
         }
     }
@@ -314,11 +316,11 @@ impl Through {
         }
     }
 
-    fn obstacle(&self, proxy: usize, what: What, manner: &Manner) -> DialError {
-        let at_last = proxy + 1 == manner.via.len();
+    fn obstacle(&self, proxy: usize, what: What, options: &DialOptions) -> DialError {
+        let at_last = proxy + 1 == options.via.len();
         let asked = self.place(proxy + 1).map(|place| place.to_string());
         DialError::Through(Box::new(Obstacle {
-            proxy: manner
+            proxy: options
                 .via
                 .get(proxy)
                 .map(Proxy::to_string)
@@ -331,15 +333,20 @@ impl Through {
 }
 
 /// By which protocol a leg is asked for; the first one is dialled.
-fn asked_by(leg: usize, manner: &Manner) -> Option<ProxyProtocol> {
-    let proxy = manner.via.get(leg.checked_sub(1)?)?;
+fn asked_by(leg: usize, options: &DialOptions) -> Option<ProxyProtocol> {
+    let proxy = options.via.get(leg.checked_sub(1)?)?;
     Some(proxy.protocol)
 }
 
-fn answered(answer: Answer, name: &str, leg: usize, manner: &Manner) -> Result<LegHost, DialError> {
+fn answered(
+    answer: Answer,
+    name: &str,
+    leg: usize,
+    options: &DialOptions,
+) -> Result<LegHost, DialError> {
     match answer {
-        Ok(found) => known(&found, name, leg, manner),
-        Err(reason) => Err(no_name(name, reason, manner)),
+        Ok(found) => known(&found, name, leg, options),
+        Err(reason) => Err(no_name(name, reason, options)),
     }
 }
 
@@ -348,10 +355,10 @@ fn known(
     found: &[SocketAddr],
     name: &str,
     leg: usize,
-    manner: &Manner,
+    options: &DialOptions,
 ) -> Result<LegHost, DialError> {
     let speakable = |address: &SocketAddr| {
-        address.is_ipv4() || asked_by(leg, manner) != Some(ProxyProtocol::Socks4)
+        address.is_ipv4() || asked_by(leg, options) != Some(ProxyProtocol::Socks4)
     };
     let usable: Vec<_> = found
         .iter()
@@ -363,14 +370,18 @@ fn known(
         false => Ok(LegHost::Known(interleave(&usable))),
         true => {
             let reason = "no ipv4 address, and socks4 knows no others".into();
-            Err(no_name(name, reason, manner))
+            Err(no_name(name, reason, options))
         }
     }
 }
 
-fn no_name(name: &str, reason: Arc<str>, manner: &Manner) -> DialError {
+fn no_name(name: &str, reason: Arc<str>, options: &DialOptions) -> DialError {
     DialError::Through(Box::new(Obstacle {
-        proxy: manner.via.first().map(Proxy::to_string).unwrap_or_default(),
+        proxy: options
+            .via
+            .first()
+            .map(Proxy::to_string)
+            .unwrap_or_default(),
         asked: None,
         at_last: true,
         what: What::NoName(name.to_owned(), reason),

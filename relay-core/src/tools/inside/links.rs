@@ -8,14 +8,14 @@ use super::address::Address;
 use super::reaching::Reaching;
 use super::{Entry, Inside};
 use crate::event_loop::context::Context;
-use crate::keyed::Fault as Unproven;
+use crate::keyed::Fault as Unauthenticated;
 use crate::limits::LINK_HEALTHY;
 use crate::protocol::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
 use crate::protocol::link::{Event as Frame, Link};
 use crate::report::{Exit, sanitise};
-use crate::session::carrier::{Carrier, Happening, Next, Stage};
 use crate::session::close_reason::CloseReason;
-use crate::session::link_close::Farewell;
+use crate::session::link_close::LinkClose;
+use crate::session::link_driver::{LinkDriver, LinkEvent, Next, Stage};
 use crate::session::link_end::LinkEnd;
 use crate::sockets::dial::{Dial, DialError, Step};
 use crate::sockets::end::End;
@@ -31,7 +31,7 @@ pub(super) struct LinkDial {
 /// A link, and where it leads.
 #[derive(Debug)]
 pub(super) struct LinkEntry {
-    pub(super) carrier: Carrier<Reaching>,
+    pub(super) driver: LinkDriver<Reaching>,
     address: Address,
     connected: Instant,
     /// Known from WELCOME until the link leaves.
@@ -50,9 +50,16 @@ impl Inside {
         let Some(target) = address.target() else {
             return;
         };
-        let mut manner = self.link_manner.clone();
-        manner.four_way.after_loss = self.keeper.has_just_broken(&address);
-        let dial = Dial::start(&target, manner, Slot::LEFT, &mut context.resolver, key, now);
+        let mut options = self.link_manner.clone();
+        options.four_way.after_loss = self.keeper.has_just_broken(&address);
+        let dial = Dial::start(
+            &target,
+            options,
+            Slot::LEFT,
+            &mut context.resolver,
+            key,
+            now,
+        );
         self.entries
             .insert(Entry::Dialling(Box::new(LinkDial { address, dial })));
     }
@@ -121,9 +128,9 @@ impl Inside {
             heartbeat: self.heartbeat,
             services: services.collect(),
         };
-        let carrier = Carrier::new(LinkEnd::new(end, Link::inside(hello, now)));
+        let driver = LinkDriver::new(LinkEnd::new(end, Link::inside(hello, now)));
         Entry::Link(Box::new(LinkEntry {
-            carrier,
+            driver,
             address,
             connected: now,
             node: None,
@@ -132,22 +139,22 @@ impl Inside {
     }
 
     pub(super) fn run_link(&mut self, key: Key, context: &mut Context) {
-        let patience = self.patience;
+        let timeouts = self.timeouts;
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.carrier.link.end.is_proving()
+        if entry.driver.link.end.is_proving()
             && let Some(keys) = &mut self.keys
             && !keys.admit_handshake(context.now())
         {
             return self.entries.go_on(key);
         }
-        entry.carrier.link.begin_turn(&mut context.tackle);
+        entry.driver.link.begin_turn(&mut context.resources);
         loop {
             let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
                 return;
             };
-            match entry.carrier.next(key, &patience, context) {
+            match entry.driver.next(key, &timeouts, context) {
                 Next::Nothing if entry.is_overdue(context.now()) => {
                     return self.lose_link(key, "no BYE in time", context);
                 }
@@ -156,21 +163,23 @@ impl Inside {
                     self.entries.go_on(key);
                     break;
                 }
-                Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
-                Next::Say(Happening::Pending(outcome)) => self.answered(key, outcome, context),
-                Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
-                Next::Say(Happening::Idle) => self.link_idle(key, context.now()),
-                Next::Say(Happening::Fault(fault)) => {
+                Next::Say(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
+                Next::Say(LinkEvent::Pending(outcome)) => self.answered(key, outcome, context),
+                Next::Say(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Say(LinkEvent::Idle) => self.link_idle(key, context.now()),
+                Next::Say(LinkEvent::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
-                Next::Say(Happening::Unproven(fault)) => self.turn_away(key, &fault, context),
-                Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
+                Next::Say(LinkEvent::Unauthenticated(fault)) => {
+                    self.turn_away(key, &fault, context)
+                }
+                Next::Say(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
-            entry.carrier.link.end_turn(&mut context.tackle);
-            let used_up = entry.carrier.link.has_used_its_share();
-            let deadline = entry.deadline(&patience);
+            entry.driver.link.end_turn(&mut context.resources);
+            let used_up = entry.driver.link.has_used_its_share();
+            let deadline = entry.deadline(&timeouts);
             self.entries.arm(key, deadline);
             if used_up {
                 self.entries.go_on(key);
@@ -211,9 +220,9 @@ impl Inside {
         let (Some(Entry::Link(entry)), Some(keys)) = (self.entries.get_mut(key), &self.keys) else {
             return;
         };
-        let idle = matches!(entry.carrier.stage, Stage::Idle) && entry.returned.is_none();
+        let idle = matches!(entry.driver.stage, Stage::Idle) && entry.returned.is_none();
         if idle
-            && !keys.accepts(entry.carrier.link.end.proof())
+            && !keys.accepts(entry.driver.link.end.proof())
             && let Some(node) = entry.node
         {
             self.keeper.retire(key, node);
@@ -226,7 +235,7 @@ impl Inside {
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
             && entry.returned.is_none()
         {
-            entry.carrier.link.protocol.bye();
+            entry.driver.link.protocol.bye();
             entry.returned = Some(now);
             self.entries.wake(key);
         }
@@ -240,7 +249,7 @@ impl Inside {
         match frame {
             Frame::Welcome(node) => {
                 entry.node = Some(node);
-                entry.carrier.stage = Stage::Idle;
+                entry.driver.stage = Stage::Idle;
                 let round_trip = now.saturating_duration_since(entry.connected);
                 if !self.keeper.knows(node) {
                     context.report.info(format_args!(
@@ -270,7 +279,7 @@ impl Inside {
                 if self.fixed_link && !self.once {
                     self.outcome = Exit::Done;
                 }
-                entry.carrier.stage = Stage::Leaving(Farewell::bye(true, now));
+                entry.driver.stage = Stage::Leaving(LinkClose::bye(true, now));
                 self.forget(key, now);
             }
             Frame::Error(code, text) => {
@@ -298,18 +307,18 @@ impl Inside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        entry.carrier.link.protocol.fail(code, why.to_owned());
+        entry.driver.link.protocol.fail(code, why.to_owned());
         let text = format!("unable to use the link to {}: {why}", entry.address);
         self.part(key, code.lasts(), context.now());
         self.tell_refusal(text, context);
     }
 
     /// The outside node has not proved that it holds the key.
-    fn turn_away(&mut self, key: Key, fault: &Unproven, context: &mut Context) {
+    fn turn_away(&mut self, key: Key, fault: &Unauthenticated, context: &mut Context) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        entry.carrier.link.give_up();
+        entry.driver.link.give_up();
         let text = format!("unable to link to {}: {fault}", entry.address);
         self.part(key, fault.is_lasting(), context.now());
         self.tell_refusal(text, context);
@@ -321,8 +330,8 @@ impl Inside {
             return;
         };
         let stage = std::mem::replace(
-            &mut entry.carrier.stage,
-            Stage::Leaving(Farewell::error(now)),
+            &mut entry.driver.stage,
+            Stage::Leaving(LinkClose::error(now)),
         );
         match stage {
             Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
@@ -349,9 +358,9 @@ impl Inside {
             return;
         };
         let LinkEntry {
-            carrier, address, ..
+            driver, address, ..
         } = *entry;
-        match carrier.stage {
+        match driver.stage {
             Stage::Leaving(_) => {}
             // It was only for a client that was perhaps on its way.
             Stage::Greeting if self.draining => {}
@@ -375,7 +384,7 @@ impl Inside {
                 .report
                 .debug(format_args!("link to {address} lost: {why}")),
         }
-        carrier.close(context);
+        driver.close(context);
     }
 
     /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
@@ -415,10 +424,10 @@ impl LinkEntry {
     /// When there is something to do though no event came.
     pub(super) fn deadline(
         &self,
-        patience: &crate::session::timeouts::Patience,
+        timeouts: &crate::session::timeouts::Timeouts,
     ) -> Option<Instant> {
-        self.carrier
-            .deadline(patience)
+        self.driver
+            .deadline(timeouts)
             .into_iter()
             .chain(self.overdue_at())
             .min()
@@ -426,7 +435,7 @@ impl LinkEntry {
 
     /// An idle link that was given back must be taken back soon.
     fn overdue_at(&self) -> Option<Instant> {
-        let idle = matches!(self.carrier.stage, Stage::Idle);
+        let idle = matches!(self.driver.stage, Stage::Idle);
         self.returned
             .filter(|_| idle)
             .map(|returned| returned + GIVE_BACK_TIMEOUT)

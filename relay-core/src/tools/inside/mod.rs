@@ -18,7 +18,7 @@ use self::links::{LinkDial, LinkEntry};
 use crate::config::address::Target;
 use crate::config::plan::InsidePlan;
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
@@ -29,13 +29,13 @@ use crate::linux::sandbox::Needs;
 use crate::policy::keeper::{Decision, Keeper, Policy};
 use crate::protocol::frame::NodeId;
 use crate::report::{Exit, Report, Throttle};
-use crate::session::carrier::Stage;
 use crate::session::close_reason::CloseReason;
-use crate::session::timeouts::Patience;
-use crate::sockets::dial::Manner;
+use crate::session::link_driver::Stage;
+use crate::session::timeouts::Timeouts;
+use crate::sockets::dial::DialOptions;
 use crate::sockets::inherited;
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
@@ -43,11 +43,11 @@ pub fn run_inside(plan: InsidePlan, report: Report) -> Exit {
     if plan.raw {
         return crate::tools::raw_inside::run_raw_inside(plan, report);
     }
-    let beside = Beside {
+    let extra = ExtraDescriptors {
         listeners: 0,
         spare: LINKS_SPARE,
     };
-    start(plan.settings.clone(), report, beside, |context| {
+    start(plan.settings.clone(), report, extra, |context| {
         Inside::new(plan, context)
     })
 }
@@ -60,11 +60,11 @@ struct Inside {
     node: NodeId,
     link: Place,
     services: Vec<Service>,
-    link_manner: Manner,
-    server_manner: Manner,
+    link_manner: DialOptions,
+    server_manner: DialOptions,
     heartbeat: Duration,
     keys: Option<Keys>,
-    patience: Patience,
+    timeouts: Timeouts,
     sessions_max: usize,
     /// Sessions, in whatever stage.
     sessions: usize,
@@ -131,16 +131,17 @@ impl Inside {
             node: NodeId(random()),
             services: services.collect(),
             link,
-            link_manner: Manner::of(settings, Purpose::Link)
+            link_manner: DialOptions::of(settings, Purpose::Link)
                 .within(&context.report, &context.turns),
-            server_manner: Manner {
+            server_manner: DialOptions {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
-                ..Manner::of(settings, Purpose::Session).within(&context.report, &context.turns)
+                ..DialOptions::of(settings, Purpose::Session)
+                    .within(&context.report, &context.turns)
             },
             heartbeat: plan.heartbeat,
             keys: plan.keys,
-            patience: Patience::of(settings),
+            timeouts: Timeouts::of(settings),
             sessions_max: context.settings.sessions_max,
             sessions: 0,
             once: settings.once,
@@ -180,7 +181,7 @@ impl Inside {
             let addresses = self.link.literal(self.link_manner.family);
             return self.keeper.resolved(&addresses, now);
         };
-        if let Some(answer) = context.resolver.lookup(name, Asker::Keeper, now) {
+        if let Some(answer) = context.resolver.lookup(name, Requester::Keeper, now) {
             self.looked_up(answer, context);
         }
     }
@@ -229,20 +230,20 @@ impl Tool for Inside {
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
             Entry::Dialling(link) => link.dial.note(event, slot),
-            Entry::Link(entry) => entry.carrier.note(event, slot),
+            Entry::Link(entry) => entry.driver.note(event, slot),
         }
     }
 
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        match asker {
-            Asker::Keeper => self.looked_up(answer, context),
-            Asker::Dial(key, question) => {
+    fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
+        match requester {
+            Requester::Keeper => self.looked_up(answer, context),
+            Requester::Dial(key, question) => {
                 match self.entries.get_mut(key) {
                     Some(Entry::Dialling(link)) => {
                         link.dial.resolved(question, answer, context.now());
                     }
                     Some(Entry::Link(entry)) => {
-                        if let Stage::Pending(reaching) = &mut entry.carrier.stage {
+                        if let Stage::Pending(reaching) = &mut entry.driver.stage {
                             reaching.resolved(question, answer, context.now());
                         }
                     }
@@ -275,10 +276,10 @@ impl Tool for Inside {
     }
 
     fn expire(&mut self, now: Instant) {
-        let patience = self.patience;
+        let timeouts = self.timeouts;
         self.entries.expire(now, |entry| match entry {
             Entry::Dialling(link) => Some(link.dial.deadline()),
-            Entry::Link(entry) => entry.deadline(&patience),
+            Entry::Link(entry) => entry.deadline(&timeouts),
         });
     }
 
@@ -295,7 +296,7 @@ impl Tool for Inside {
         self.draining = true;
         self.keeper.drain();
         // Once HELLO is out, a client may be on its way.
-        let introduced = |entry: &Entry| matches!(entry, Entry::Link(entry) if !entry.carrier.link.end.is_proving());
+        let introduced = |entry: &Entry| matches!(entry, Entry::Link(entry) if !entry.driver.link.end.is_proving());
         let keys: Vec<_> = self
             .entries
             .iter_mut()
@@ -315,7 +316,7 @@ impl Tool for Inside {
         for key in keys {
             self.end_session(key, &CloseReason::Shutdown, context);
             if let Some(Entry::Link(entry)) = self.entries.remove(key) {
-                entry.carrier.close(context);
+                entry.driver.close(context);
             }
         }
     }

@@ -5,19 +5,19 @@ use std::time::Instant;
 use mio::event::Event;
 
 use crate::event_loop::context::Context;
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::{KEPT_BYTES_MAX, OPENED_DELAY};
 use crate::protocol::frame::Kind;
 use crate::protocol::link::{Event as Frame, Fault};
 use crate::session::account::Account;
-use crate::session::carrier::{Attempt, Pending};
 use crate::session::close_reason::Side;
-use crate::session::link_end::{LinkEnd, News};
-use crate::session::pump::{Direction, Source as _, Took};
+use crate::session::link_driver::{Attempt, Pending};
+use crate::session::link_end::{LinkEnd, LinkInput};
+use crate::session::pump::{Direction, ReadOutcome, Source as _};
 use crate::session::relay::Relay;
 use crate::sockets::dial::{Dial, DialError, Step};
 use crate::sockets::end::End;
-use crate::sockets::resolve::{Answer, Question};
+use crate::sockets::resolve::{Answer, LookupId};
 use crate::token::{Key, Slot};
 
 /// While the server is dialled the link is read on, so that a client that gives up is noticed. Its first bytes are held here;
@@ -58,23 +58,23 @@ impl Reaching {
         }
     }
 
-    pub(super) fn resolved(&mut self, question: Question, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
         if let Server::Dialling(dial) = &mut self.server {
             dial.resolved(question, answer, now);
         }
     }
 
-    fn read(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> Option<News> {
+    fn read(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> Option<LinkInput> {
         loop {
-            match link.take(&mut tackle.buffers, false, tackle.now) {
-                Took::Bytes(bytes, _) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
-                    return Some(News::Fault(Fault::Unexpected(Kind::Data)));
+            match link.take(&mut resources.buffers, false, resources.now) {
+                ReadOutcome::Bytes(bytes, _) if self.early.len() + bytes.len() > KEPT_BYTES_MAX => {
+                    return Some(LinkInput::Fault(Fault::Unexpected(Kind::Data)));
                 }
-                Took::Bytes(bytes, _) => self.early.extend_from_slice(bytes),
-                Took::Bulk => {}
-                Took::News(News::Frame(Frame::End)) => self.ended = true,
-                Took::News(news) => return Some(news),
-                Took::Blocked | Took::Eof | Took::Failed(_) => return None,
+                ReadOutcome::Bytes(bytes, _) => self.early.extend_from_slice(bytes),
+                ReadOutcome::Bulk => {}
+                ReadOutcome::LinkInput(LinkInput::Frame(Frame::End)) => self.ended = true,
+                ReadOutcome::LinkInput(news) => return Some(news),
+                ReadOutcome::Blocked | ReadOutcome::Eof | ReadOutcome::Failed(_) => return None,
             }
         }
     }
@@ -114,7 +114,7 @@ impl Reaching {
 }
 
 impl Pending for Reaching {
-    type News = Outcome;
+    type LinkInput = Outcome;
 
     fn note(&mut self, event: &Event, slot: Slot) {
         match &mut self.server {
@@ -128,14 +128,14 @@ impl Pending for Reaching {
         let Context {
             registry,
             resolver,
-            tackle,
+            resources,
             ..
         } = context;
-        if let Some(news) = self.read(link, tackle) {
+        if let Some(news) = self.read(link, resources) {
             return Attempt::Link(news);
         }
         match &mut self.server {
-            Server::Dialling(dial) => match dial.run(registry, resolver, key, tackle.now) {
+            Server::Dialling(dial) => match dial.run(registry, resolver, key, resources.now) {
                 Step::Pending => Attempt::Waiting,
                 Step::Connected(end, _) => Attempt::Session(Outcome::Reached(end)),
                 Step::Failed(error) => Attempt::Session(Outcome::Unreached(error)),

@@ -3,13 +3,13 @@
 use super::reaching::{Outcome, Reaching, Server};
 use super::{Entry, Inside};
 use crate::event_loop::context::Context;
-use crate::policy::access_list::Seat;
+use crate::policy::access_list::SessionSlot;
 use crate::protocol::addresses::Addresses;
 use crate::protocol::frame::{Open, RefusedCode};
 use crate::protocol::proxy_header;
 use crate::session::account::Account;
-use crate::session::carrier::{Ended, Stage};
 use crate::session::close_reason::CloseReason;
+use crate::session::link_driver::{Ended, Stage};
 use crate::sockets::dial::{Dial, DialError};
 use crate::sockets::inherited;
 use crate::sockets::listen::Peer;
@@ -43,11 +43,11 @@ impl Inside {
         };
         let Some((target, to)) = port.filter(|_| refusal != RefusedCode::Full) else {
             entry
-                .carrier
+                .driver
                 .link
                 .protocol
                 .refuse(refusal, String::new(), now);
-            entry.carrier.stage = Stage::Settling;
+            entry.driver.stage = Stage::Settling;
             return;
         };
         let client = open.client.map_or(Peer::Unix, Peer::Tcp);
@@ -57,7 +57,7 @@ impl Inside {
             to: to.clone(),
             started: now,
             closed_first: None,
-            seat: Seat::default(),
+            session_slot: SessionSlot::default(),
         };
         context.report.debug(format_args!(
             "session {}: {client} is signalled, dialling {to}",
@@ -84,7 +84,7 @@ impl Inside {
             Ok(server) => (server, None),
             Err(error) => (Server::There(None), Some(error)),
         };
-        entry.carrier.stage = Stage::Pending(Box::new(Reaching::new(server, preface, account)));
+        entry.driver.stage = Stage::Pending(Box::new(Reaching::new(server, preface, account)));
         if let Some(error) = error {
             self.answered(key, Outcome::Unreached(DialError::Failed(error)), context);
         }
@@ -96,7 +96,7 @@ impl Inside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        let Some(reaching) = entry.carrier.take_pending() else {
+        let Some(reaching) = entry.driver.take_pending() else {
             return;
         };
         match outcome {
@@ -105,16 +105,16 @@ impl Inside {
                     .report
                     .debug(format_args!("session {}: connected", reaching.account.id));
                 entry
-                    .carrier
+                    .driver
                     .link
                     .protocol
                     .opened(reaching.answer_is_due(now));
-                entry.carrier.stage = Stage::Relaying(reaching.into_relay(server, now));
+                entry.driver.stage = Stage::Relaying(reaching.into_relay(server, now));
             }
             Outcome::Unreached(error) => {
                 let why = error.sentence(&reaching.account.to);
                 entry
-                    .carrier
+                    .driver
                     .link
                     .protocol
                     .refuse(error.code(), why.clone(), now);
@@ -135,7 +135,7 @@ impl Inside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        match entry.carrier.end_session(reason, context) {
+        match entry.driver.end_session(reason, context) {
             Ended::None => return,
             Ended::Running => {}
             Ended::Pending(reaching) => {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::links::called;
 use super::{Entry, Outside};
 use crate::event_loop::context::Context;
-use crate::policy::access_list::Seat;
+use crate::policy::access_list::SessionSlot;
 use crate::policy::pairing::Ticket;
 use crate::protocol::addresses::Addresses;
 use crate::session::account::Account;
-use crate::session::awaiting_header::{Introduction, Progress};
+use crate::session::awaiting_header::{AwaitingHeader, Progress};
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::close_end;
 use crate::sockets::end::End;
@@ -54,12 +54,12 @@ impl Outside {
         &mut self,
         door: &Door,
         accepted: Accepted,
-        seat: Seat,
+        session_slot: SessionSlot,
         context: &mut Context,
     ) {
         let now = context.now();
         let mut account = self.ids.account(accepted.client(), door.to.clone(), now);
-        account.seat = seat;
+        account.session_slot = session_slot;
         context.report.debug(format_args!(
             "session {}: {} came on {}",
             account.id, account.client, door.to
@@ -85,26 +85,26 @@ impl Outside {
     ) {
         let key = self.entries.next_key();
         let registered = accepted.end.register(&context.registry, key, Slot::LEFT);
-        let introduction = Introduction::new(accepted, account, door.clone(), context.now());
+        let awaiting = AwaitingHeader::new(accepted, account, door.clone(), context.now());
         match registered {
             Ok(()) => {
                 self.introductions += 1;
-                self.entries.insert(Entry::Introduction(introduction));
+                self.entries.insert(Entry::AwaitingHeader(awaiting));
             }
             Err(error) => {
                 let reason = CloseReason::Failed(Side::Left, error);
-                self.end_introduction(introduction, &reason, context);
+                self.end_introduction(awaiting, &reason, context);
             }
         }
     }
 
     pub(super) fn run_introduction(&mut self, key: Key, context: &mut Context) {
-        let Some(Entry::Introduction(introduction)) = self.entries.get_mut(key) else {
+        let Some(Entry::AwaitingHeader(awaiting)) = self.entries.get_mut(key) else {
             return;
         };
-        match introduction.run(&mut context.tackle) {
+        match awaiting.run(&mut context.resources) {
             Progress::Waiting => {
-                let deadline = introduction.deadline();
+                let deadline = awaiting.deadline();
                 self.entries.arm(key, Some(deadline));
             }
             Progress::Over(reason) => self.give_up_introduction(key, &reason, context),
@@ -114,22 +114,22 @@ impl Outside {
 
     /// The client is known, and waits for a link.
     fn introduced(&mut self, key: Key, context: &mut Context) {
-        let Some(Entry::Introduction(introduction)) = self.entries.take(key) else {
+        let Some(Entry::AwaitingHeader(awaiting)) = self.entries.take(key) else {
             return;
         };
         self.introductions -= 1;
-        let (client, word) = (introduction.account.client, &introduction.place.to);
-        let Some(seat) = self.client_gate.seat(client, word, context) else {
+        let (client, word) = (awaiting.account.client, &awaiting.place.to);
+        let Some(session_slot) = self.client_gate.session_slot(client, word, context) else {
             self.entries.remove(key);
-            return self.end_introduction(introduction, &CloseReason::Denied, context);
+            return self.end_introduction(awaiting, &CloseReason::Denied, context);
         };
-        let Introduction {
+        let AwaitingHeader {
             accepted,
             mut account,
             place: door,
             ..
-        } = *introduction;
-        account.seat = seat;
+        } = *awaiting;
+        account.session_slot = session_slot;
         context.report.debug(format_args!(
             "session {}: it is {}",
             account.id, account.client
@@ -149,21 +149,21 @@ impl Outside {
         reason: &CloseReason,
         context: &mut Context,
     ) {
-        if let Some(Entry::Introduction(_)) = self.entries.get_mut(key)
-            && let Some(Entry::Introduction(introduction)) = self.entries.remove(key)
+        if let Some(Entry::AwaitingHeader(_)) = self.entries.get_mut(key)
+            && let Some(Entry::AwaitingHeader(awaiting)) = self.entries.remove(key)
         {
             self.introductions -= 1;
-            self.end_introduction(introduction, reason, context);
+            self.end_introduction(awaiting, reason, context);
         }
     }
 
     fn end_introduction(
         &mut self,
-        introduction: Box<Introduction<Door>>,
+        awaiting: Box<AwaitingHeader<Door>>,
         reason: &CloseReason,
         context: &mut Context,
     ) {
-        introduction.close(reason, &mut self.warnings.unserved, context);
+        awaiting.close(reason, &mut self.warnings.unserved, context);
         self.session_ended(reason);
     }
 

@@ -12,7 +12,7 @@ use crate::policy::keeper::{Decision, Keeper, Policy};
 use crate::protocol::frame::NodeId;
 use crate::report::{Exit, Throttle};
 use crate::session::close_reason::CloseReason;
-use crate::sockets::dial::{Dial, DialError, Manner, Step};
+use crate::sockets::dial::{Dial, DialError, DialOptions, Step};
 use crate::sockets::options::Purpose;
 use crate::token::{Key, Slot};
 
@@ -21,7 +21,7 @@ use crate::token::{Key, Slot};
 pub(super) struct FourWays {
     keeper: Keeper<TargetAt, Key>,
     pub(super) targets: Vec<TargetAt>,
-    manner: Manner,
+    options: DialOptions,
     warnings: Throttle,
 }
 
@@ -58,7 +58,7 @@ impl FourWays {
         (!targets.is_empty()).then(|| Self {
             keeper: Keeper::new(policy, u64::from_ne_bytes(random())),
             targets,
-            manner: Manner::of(&plan.settings, Purpose::Link)
+            options: DialOptions::of(&plan.settings, Purpose::Link)
                 .within(&context.report, &context.turns),
             warnings: Throttle::per(crate::limits::OUTAGE_PERIOD),
         })
@@ -108,11 +108,11 @@ impl Outside {
                     context
                         .report
                         .debug(format_args!("dialling a link to {at}"));
-                    let mut manner = four_ways.manner.clone();
-                    manner.four_way.after_loss = four_ways.keeper.has_just_broken(&at);
+                    let mut options = four_ways.options.clone();
+                    options.four_way.after_loss = four_ways.keeper.has_just_broken(&at);
                     let key = self.entries.next_key();
                     let resolver = &mut context.resolver;
-                    let dial = Dial::start(&at, manner, Slot::LEFT, resolver, key, now);
+                    let dial = Dial::start(&at, options, Slot::LEFT, resolver, key, now);
                     self.entries
                         .insert(Entry::Dialling(Box::new(LinkDial { at, dial })));
                 }

@@ -4,16 +4,16 @@ use super::four_way::Dialled;
 use super::opening::{ClientFailed, Opening};
 use super::{Entry, Outside};
 use crate::event_loop::context::Context;
-use crate::keyed::Fault as Unproven;
+use crate::keyed::Fault as Unauthenticated;
 use crate::limits::{LINK_WARM, LINKS_SPARE};
 use crate::policy::pairing::Ticket;
-use crate::policy::strangers::{Origin, TOO_MANY};
+use crate::policy::unauthenticated::{Origin, TOO_MANY};
 use crate::protocol::frame::{ErrorCode, Hello, NodeId, Open};
 use crate::protocol::link::{Event as Frame, Link};
 use crate::report::{self, Exit, sanitise};
-use crate::session::carrier::{Carrier, Ended, Happening, Next, Stage};
 use crate::session::close_reason::{CloseReason, Side};
-use crate::session::link_close::Farewell;
+use crate::session::link_close::LinkClose;
+use crate::session::link_driver::{Ended, LinkDriver, LinkEvent, Next, Stage};
 use crate::session::link_end::LinkEnd;
 use crate::sockets::end::End;
 use crate::sockets::listen::{Accepted, Peer};
@@ -22,7 +22,7 @@ use crate::token::{Key, Slot};
 /// A link, and whose it is.
 #[derive(Debug)]
 pub(super) struct LinkEntry {
-    pub(super) carrier: Carrier<Opening>,
+    pub(super) driver: LinkDriver<Opening>,
     peer: Peer,
     pub(super) origin: Origin,
     /// It was not accepted, but dialled.
@@ -63,13 +63,13 @@ impl Outside {
         let address = peer.address().or_else(|| link.end.peer_address());
         let origin = Origin::from(address.map(|address| address.ip()));
         self.links += 1;
-        self.strangers.arrive(key, origin);
+        self.unauthenticated.arrive(key, origin);
         if dialled.is_some() {
             // Nobody dials himself into these.
-            self.strangers.welcome(key, origin);
+            self.unauthenticated.welcome(key, origin);
         }
         self.entries.insert(Entry::Link(Box::new(LinkEntry {
-            carrier: Carrier::new(link),
+            driver: LinkDriver::new(link),
             peer,
             origin,
             dialled,
@@ -78,7 +78,7 @@ impl Outside {
     }
 
     pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
-        while let Some(key) = self.strangers.surplus() {
+        while let Some(key) = self.unauthenticated.surplus() {
             self.lose_link(key, TOO_MANY, context);
         }
     }
@@ -107,8 +107,8 @@ impl Outside {
             "session {}: opened on the link from {}",
             open.session, entry.peer
         ));
-        entry.carrier.link.protocol.open(open, context.now());
-        entry.carrier.stage = Stage::Pending(Box::new(Opening::new(client, ticket)));
+        entry.driver.link.protocol.open(open, context.now());
+        entry.driver.stage = Stage::Pending(Box::new(Opening::new(client, ticket)));
         self.entries.wake(link);
         if let Err(error) = registered {
             self.abort_client(link, error, context);
@@ -120,52 +120,52 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return false;
         };
-        if !entry.carrier.link.end.is_quiet() {
-            entry.carrier.link.end.expect_readable();
+        if !entry.driver.link.end.is_quiet() {
+            entry.driver.link.end.expect_readable();
             self.run_link(key, context);
         }
-        matches!(self.entries.get_mut(key), Some(Entry::Link(entry)) if matches!(entry.carrier.stage, Stage::Idle))
+        matches!(self.entries.get_mut(key), Some(Entry::Link(entry)) if matches!(entry.driver.stage, Stage::Idle))
     }
 
     pub(super) fn run_link(&mut self, key: Key, context: &mut Context) {
-        let patience = self.patience;
+        let timeouts = self.timeouts;
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.carrier.link.end.is_proving()
+        if entry.driver.link.end.is_proving()
             && let Some(keys) = &mut self.keys
             && !keys.admit_handshake(context.now())
         {
             return self.entries.go_on(key);
         }
-        entry.carrier.link.begin_turn(&mut context.tackle);
+        entry.driver.link.begin_turn(&mut context.resources);
         loop {
             let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
                 return;
             };
-            match entry.carrier.next(key, &patience, context) {
+            match entry.driver.next(key, &timeouts, context) {
                 Next::Nothing => break,
                 Next::Again => {
                     self.entries.go_on(key);
                     break;
                 }
-                Next::Say(Happening::Frame(frame)) => self.frame(key, frame, context),
-                Next::Say(Happening::Pending(ClientFailed(error))) => {
+                Next::Say(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
+                Next::Say(LinkEvent::Pending(ClientFailed(error))) => {
                     self.abort_client(key, error, context);
                 }
-                Next::Say(Happening::SessionOver(reason)) => self.session_ended(&reason),
-                Next::Say(Happening::Idle) => self.link_idle(key, context),
-                Next::Say(Happening::Fault(fault)) => {
+                Next::Say(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Say(LinkEvent::Idle) => self.link_idle(key, context),
+                Next::Say(LinkEvent::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
-                Next::Say(Happening::Unproven(fault)) => self.shut_out(key, &fault, context),
-                Next::Say(Happening::Lost(why)) => return self.lose_link(key, &why, context),
+                Next::Say(LinkEvent::Unauthenticated(fault)) => self.shut_out(key, &fault, context),
+                Next::Say(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
-            entry.carrier.link.end_turn(&mut context.tackle);
-            let used_up = entry.carrier.link.has_used_its_share();
-            let deadline = entry.carrier.deadline(&patience);
+            entry.driver.link.end_turn(&mut context.resources);
+            let used_up = entry.driver.link.has_used_its_share();
+            let deadline = entry.driver.deadline(&timeouts);
             self.entries.arm(key, deadline);
             if used_up {
                 self.entries.go_on(key);
@@ -178,7 +178,7 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.carrier.link.protocol.bye_requested() || leaves {
+        if entry.driver.link.protocol.bye_requested() || leaves {
             self.say_bye(key, context);
         } else if let Some(node) = entry.node {
             self.pairing.link_idle(key, node);
@@ -188,7 +188,7 @@ impl Outside {
     /// What the link has proved, if it had to, is still in the key file.
     fn is_welcome(&mut self, key: Key) -> bool {
         match (self.entries.get_mut(key), &self.keys) {
-            (Some(Entry::Link(entry)), Some(keys)) => keys.accepts(entry.carrier.link.end.proof()),
+            (Some(Entry::Link(entry)), Some(keys)) => keys.accepts(entry.driver.link.end.proof()),
             _ => true,
         }
     }
@@ -200,7 +200,7 @@ impl Outside {
         };
         keys.reload(&context.report);
         let idle = self.entries.iter_mut().filter(|(_, entry)| {
-            matches!(entry, Entry::Link(entry) if matches!(entry.carrier.stage, Stage::Idle))
+            matches!(entry, Entry::Link(entry) if matches!(entry.driver.stage, Stage::Idle))
         });
         let idle: Vec<Key> = idle.map(|(key, _)| key).collect();
         for key in idle {
@@ -215,8 +215,8 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        entry.carrier.link.protocol.bye();
-        entry.carrier.stage = Stage::Leaving(Farewell::bye(false, context.now()));
+        entry.driver.link.protocol.bye();
+        entry.driver.stage = Stage::Leaving(LinkClose::bye(false, context.now()));
         if let Some(node) = entry.node.take() {
             self.pairing.link_lost(key, node);
         }
@@ -231,8 +231,8 @@ impl Outside {
         match frame {
             Frame::Hello(hello) => self.hello(key, &hello, context),
             Frame::Opened => {
-                if let Some(opening) = entry.carrier.take_pending() {
-                    entry.carrier.stage = Stage::Relaying(opening.into_relay(now));
+                if let Some(opening) = entry.driver.take_pending() {
+                    entry.driver.stage = Stage::Relaying(opening.into_relay(now));
                 }
                 if let Some(node) = entry.node {
                     self.pairing.accepted(node);
@@ -250,7 +250,7 @@ impl Outside {
                 self.refused(key, why, context);
             }
             Frame::Abort(code) => self.end_session(key, &CloseReason::Aborted(code), context),
-            Frame::Bye if matches!(entry.carrier.stage, Stage::Idle) => self.say_bye(key, context),
+            Frame::Bye if matches!(entry.driver.stage, Stage::Idle) => self.say_bye(key, context),
             Frame::Error(code, text) => {
                 let text = sanitise(text.as_bytes());
                 let message = format_args!(
@@ -290,15 +290,15 @@ impl Outside {
                 hello.node, entry.peer
             ));
         }
-        self.strangers.welcome(key, entry.origin);
+        self.unauthenticated.welcome(key, entry.origin);
         if let (Some(four_ways), Some(dialled)) = (&mut self.four_ways, &mut entry.dialled) {
             four_ways.welcomed(key, dialled, hello.node, context.now());
         }
         entry.node = Some(hello.node);
-        entry.carrier.stage = Stage::Idle;
-        entry.carrier.link.protocol.welcome(self.node);
+        entry.driver.stage = Stage::Idle;
+        entry.driver.link.protocol.welcome(self.node);
         // WELCOME is on its way before an OPEN can follow it; a failure shows at the next read.
-        let _ = entry.carrier.link.flush(&mut context.tackle);
+        let _ = entry.driver.link.flush(&mut context.resources);
         self.pairing.link_up(key, hello.node, &serves);
         // The key file was read again meanwhile.
         if !self.is_welcome(key) {
@@ -351,10 +351,10 @@ impl Outside {
             return;
         };
         let node = entry.node;
-        let Some(opening) = entry.carrier.take_pending() else {
+        let Some(opening) = entry.driver.take_pending() else {
             return;
         };
-        let (client, mut ticket) = opening.into_client(&mut entry.carrier.link);
+        let (client, mut ticket) = opening.into_client(&mut entry.driver.link);
         if node.is_some_and(|node| self.pairing.refused(node, &mut ticket, context.now())) {
             self.wait_again(client, ticket, context);
         } else {
@@ -367,7 +367,7 @@ impl Outside {
         let reason = CloseReason::Failed(Side::Left, error);
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
             entry
-                .carrier
+                .driver
                 .link
                 .protocol
                 .abort(reason.abort_code(), context.now());
@@ -380,11 +380,11 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        match entry.carrier.end_session(reason, context) {
+        match entry.driver.end_session(reason, context) {
             Ended::None => {}
             Ended::Running => self.session_ended(reason),
             Ended::Pending(opening) => {
-                let (client, _) = opening.into_client(&mut entry.carrier.link);
+                let (client, _) = opening.into_client(&mut entry.driver.link);
                 self.end_client(client, reason, context);
             }
         }
@@ -402,7 +402,7 @@ impl Outside {
         };
         let warnings = &mut self.warnings;
         let throttle = if entry.node.is_none() {
-            &mut warnings.strangers
+            &mut warnings.unauthenticated
         } else {
             &mut warnings.links
         };
@@ -416,17 +416,17 @@ impl Outside {
             if let Some(dialled) = &mut entry.dialled {
                 dialled.unwanted |= code.lasts();
             }
-            entry.carrier.link.protocol.fail(code, text.to_owned());
+            entry.driver.link.protocol.fail(code, text.to_owned());
         }
         self.part(key, &why, context);
     }
 
     /// The peer has not proved that it holds the key. TLS has its own word for that; no frame would be understood.
-    fn shut_out(&mut self, key: Key, fault: &Unproven, context: &mut Context) {
+    fn shut_out(&mut self, key: Key, fault: &Unauthenticated, context: &mut Context) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        self.warnings.strangers.warning(
+        self.warnings.unauthenticated.warning(
             &context.report,
             context.now(),
             format_args!("link from {} refused: {fault}", entry.peer),
@@ -434,7 +434,7 @@ impl Outside {
         if let Some(dialled) = &mut entry.dialled {
             dialled.unwanted |= fault.is_lasting();
         }
-        entry.carrier.link.give_up();
+        entry.driver.link.give_up();
         self.part(key, "no key", context);
     }
 
@@ -444,7 +444,7 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        entry.carrier.stage = Stage::Leaving(Farewell::error(context.now()));
+        entry.driver.stage = Stage::Leaving(LinkClose::error(context.now()));
         if let Some(node) = entry.node.take() {
             self.pairing.link_lost(key, node);
         }
@@ -455,12 +455,12 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        match &entry.carrier.stage {
+        match &entry.driver.stage {
             Stage::Pending(opening) if opening.has_sent_nothing() => {
-                let Some(opening) = entry.carrier.take_pending() else {
+                let Some(opening) = entry.driver.take_pending() else {
                     return;
                 };
-                let (client, ticket) = opening.into_client(&mut entry.carrier.link);
+                let (client, ticket) = opening.into_client(&mut entry.driver.link);
                 self.wait_again(client, ticket, context);
             }
             _ => self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context),
@@ -473,30 +473,30 @@ impl Outside {
             return;
         };
         let LinkEntry {
-            carrier,
+            driver,
             peer,
             origin,
             dialled,
             node,
         } = *entry;
         self.links -= 1;
-        self.strangers.gone(key, origin);
+        self.unauthenticated.gone(key, origin);
         if let (Some(four_ways), Some(dialled)) = (&mut self.four_ways, &dialled) {
             four_ways.gone(key, dialled, context.now());
         }
-        match (&carrier.stage, node) {
+        match (&driver.stage, node) {
             (Stage::Greeting, _) if dialled.is_some() => {
                 let text = format_args!(
                     "link to {peer} is no link: {why}; at the other end must be connect-connect"
                 );
                 self.warnings
-                    .strangers
+                    .unauthenticated
                     .warning(&context.report, context.now(), text);
             }
             (Stage::Greeting, _) => {
                 let text = format_args!("link from {peer} is no link: {why}");
                 self.warnings
-                    .strangers
+                    .unauthenticated
                     .warning(&context.report, context.now(), text);
             }
             (_, Some(node)) => {
@@ -513,8 +513,8 @@ impl Outside {
             }
             (_, None) => {}
         }
-        let by_bye = matches!(carrier.stage, Stage::Leaving(_));
-        carrier.close(context);
+        let by_bye = matches!(driver.stage, Stage::Leaving(_));
+        driver.close(context);
         if self.fixed_link {
             self.outcome = if by_bye {
                 self.outcome
@@ -538,9 +538,9 @@ impl Outside {
         for (key, entry) in self.entries.iter_mut() {
             if let Entry::Link(entry) = entry
                 && entry.node == Some(node)
-                && matches!(entry.carrier.stage, Stage::Idle)
+                && matches!(entry.driver.stage, Stage::Idle)
             {
-                entry.carrier.link.protocol.probe(context.now());
+                entry.driver.link.protocol.probe(context.now());
                 asked.push(key);
             }
         }

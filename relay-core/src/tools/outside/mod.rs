@@ -21,28 +21,28 @@ use crate::config::plan::OutsidePlan;
 use crate::config::settings::Family;
 use crate::event_loop::admission::Gate;
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
 use crate::event_loop::listeners::{ListenerId, is_connection};
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
 use crate::ids::random;
 use crate::keyed::Keys;
-use crate::limits::{LINKS_SPARE, STRANGERS_MAX, STRANGERS_PERIOD};
+use crate::limits::{LINKS_SPARE, UNAUTHENTICATED_LINKS_MAX, UNAUTHENTICATED_LINKS_PERIOD};
 use crate::linux::sandbox::Needs;
 use crate::policy::access_list::AccessList;
 use crate::policy::pairing::{Decision, Pairing};
-use crate::policy::strangers::Strangers;
+use crate::policy::unauthenticated::UnauthenticatedLinks;
 use crate::protocol::frame::NodeId;
 use crate::report::{Exit, Report, Throttle};
 use crate::session::account::SessionIds;
-use crate::session::awaiting_header::Introduction;
+use crate::session::awaiting_header::AwaitingHeader;
 use crate::session::close_reason::CloseReason;
-use crate::session::timeouts::Patience;
+use crate::session::timeouts::Timeouts;
 use crate::sockets::inherited;
 use crate::sockets::listen::Accepted;
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
@@ -51,12 +51,12 @@ pub fn run_outside(mut plan: OutsidePlan, report: Report) -> Exit {
         return crate::tools::raw_outside::run_raw_outside(plan, report);
     }
     let keys = plan.keys.take();
-    let beside = Beside {
+    let extra = ExtraDescriptors {
         listeners: plan.points(),
         // Strangers from the place of a node are its links to come: they count with those of its sessions.
-        spare: LINKS_SPARE + STRANGERS_MAX,
+        spare: LINKS_SPARE + UNAUTHENTICATED_LINKS_MAX,
     };
-    start(plan.settings.clone(), report, beside, |context| {
+    start(plan.settings.clone(), report, extra, |context| {
         Outside::new(&plan, keys, context)
     })
 }
@@ -78,7 +78,7 @@ struct Outside {
     link_gate: Gate,
     heartbeat: Duration,
     keys: Option<Keys>,
-    patience: Patience,
+    timeouts: Timeouts,
     sessions_max: usize,
     queue_max: usize,
     once: bool,
@@ -90,7 +90,7 @@ struct Outside {
     /// Those of them that have yet to say who they are.
     introductions: usize,
     /// Links that have not said HELLO.
-    strangers: Strangers<Key>,
+    unauthenticated: UnauthenticatedLinks<Key>,
     links: usize,
     /// The node whose idle links were asked whether they are up, and until when that will do.
     probed: Option<(NodeId, Instant)>,
@@ -101,7 +101,7 @@ struct Outside {
 
 #[derive(Debug)]
 struct Warnings {
-    strangers: Throttle,
+    unauthenticated: Throttle,
     unserved: Throttle,
     links: Throttle,
 }
@@ -114,7 +114,7 @@ struct Service {
 
 #[derive(Debug)]
 enum Entry {
-    Introduction(Box<Introduction<Door>>),
+    AwaitingHeader(Box<AwaitingHeader<Door>>),
     Client(Box<Waiting>),
     Link(Box<LinkEntry>),
     Dialling(Box<LinkDial>),
@@ -137,7 +137,7 @@ impl Outside {
             link_gate: Gate::of_links(&plan.link_access),
             heartbeat: plan.heartbeat,
             keys,
-            patience: Patience::of(settings),
+            timeouts: Timeouts::of(settings),
             sessions_max: context.settings.sessions_max,
             queue_max: plan.queue_max,
             once: settings.once,
@@ -145,12 +145,12 @@ impl Outside {
             fixed_link: plan.link.iter().any(|point| is_connection(&point.at)),
             clients: 0,
             introductions: 0,
-            strangers: Strangers::new(fastrand::Rng::new()),
+            unauthenticated: UnauthenticatedLinks::new(fastrand::Rng::new()),
             links: 0,
             probed: None,
             outcome: Exit::Done,
             warnings: Warnings {
-                strangers: Throttle::per(STRANGERS_PERIOD),
+                unauthenticated: Throttle::per(UNAUTHENTICATED_LINKS_PERIOD),
                 unserved: Throttle::per_second(),
                 links: Throttle::per_second(),
             },
@@ -168,10 +168,10 @@ impl Outside {
         }
         for (point, door) in inherited_clients {
             let client = inherited::client(point, &context.report)?;
-            let seat = outside
+            let session_slot = outside
                 .client_gate
                 .admits_inherited(&client, point, context)?;
-            outside.client_accepted(&door, client, seat, context);
+            outside.client_accepted(&door, client, session_slot, context);
         }
         Ok(outside)
     }
@@ -286,9 +286,9 @@ impl Tool for Outside {
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
-            Entry::Introduction(introduction) => introduction.note(event, slot),
+            Entry::AwaitingHeader(awaiting) => awaiting.note(event, slot),
             Entry::Client(waiting) => waiting.client.end.note(event, slot),
-            Entry::Link(entry) => entry.carrier.note(event, slot),
+            Entry::Link(entry) => entry.driver.note(event, slot),
             Entry::Dialling(link) => link.dial.note(event, slot),
         }
     }
@@ -296,7 +296,7 @@ impl Tool for Outside {
     fn admits(&self, listener: ListenerId) -> bool {
         match self.doors[listener.0 as usize] {
             Some(_) => self.clients < self.sessions_max && self.waiting() < self.queue_max,
-            None => self.links - self.strangers.len() < self.sessions_max + LINKS_SPARE,
+            None => self.links - self.unauthenticated.len() < self.sessions_max + LINKS_SPARE,
         }
     }
 
@@ -311,7 +311,7 @@ impl Tool for Outside {
             }
             Some(door) => {
                 let gate = &mut self.client_gate;
-                let Some(seat) = gate.admits(&accepted, word, context) else {
+                let Some(session_slot) = gate.admits(&accepted, word, context) else {
                     return;
                 };
                 if self.once {
@@ -319,13 +319,13 @@ impl Tool for Outside {
                         .listeners
                         .close(&self.client_listeners, &context.registry);
                 }
-                self.client_accepted(&door, accepted, seat, context);
+                self.client_accepted(&door, accepted, session_slot, context);
             }
         }
     }
 
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        if let Asker::Dial(key, question) = asker
+    fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
+        if let Requester::Dial(key, question) = requester
             && let Some(Entry::Dialling(link)) = self.entries.get_mut(key)
         {
             link.dial.resolved(question, answer, context.now());
@@ -335,7 +335,7 @@ impl Tool for Outside {
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
-            Some(Entry::Introduction(_)) => self.run_introduction(key, context),
+            Some(Entry::AwaitingHeader(_)) => self.run_introduction(key, context),
             Some(Entry::Client(_)) => self.run_client(key, context),
             Some(Entry::Link(_)) => self.run_link(key, context),
             Some(Entry::Dialling(_)) => self.run_dial(key, context),
@@ -355,7 +355,7 @@ impl Tool for Outside {
                 } => self.open(client, link, ticket, context),
                 Decision::Want { link, count } => {
                     if let Some(Entry::Link(entry)) = self.entries.get_mut(link) {
-                        entry.carrier.link.protocol.want(count);
+                        entry.driver.link.protocol.want(count);
                         self.entries.wake(link);
                     }
                 }
@@ -376,12 +376,12 @@ impl Tool for Outside {
     }
 
     fn expire(&mut self, now: Instant) {
-        let patience = self.patience;
+        let timeouts = self.timeouts;
         self.entries.expire(now, |entry| match entry {
-            Entry::Introduction(introduction) => Some(introduction.deadline()),
+            Entry::AwaitingHeader(awaiting) => Some(awaiting.deadline()),
             // How long a client waits is for the pairing to say.
             Entry::Client(_) => None,
-            Entry::Link(entry) => entry.carrier.deadline(&patience),
+            Entry::Link(entry) => entry.driver.deadline(&timeouts),
             Entry::Dialling(link) => Some(link.dial.deadline()),
         });
     }
@@ -413,8 +413,8 @@ impl Tool for Outside {
             self.end_session(key, &CloseReason::Shutdown, context);
             if let Some(Entry::Link(entry)) = self.entries.remove(key) {
                 self.links -= 1;
-                self.strangers.gone(key, entry.origin);
-                entry.carrier.close(context);
+                self.unauthenticated.gone(key, entry.origin);
+                entry.driver.close(context);
             }
         }
     }
@@ -426,7 +426,7 @@ impl Tool for Outside {
             self.links,
             self.pairing.idle(),
             self.client_gate.denied() + self.link_gate.denied(),
-            self.strangers.shown_out()
+            self.unauthenticated.shown_out()
         );
         Status {
             sessions: self.clients,

@@ -7,12 +7,12 @@ use mio::event::Event;
 
 use super::clients::Client;
 use crate::event_loop::context::Context;
-use crate::event_loop::pump_resources::Tackle;
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::KEPT_BYTES_MAX;
 use crate::policy::pairing::Ticket;
-use crate::session::carrier::{Attempt, Pending};
 use crate::session::close_reason::Side;
-use crate::session::link_end::{LinkEnd, News};
+use crate::session::link_driver::{Attempt, Pending};
+use crate::session::link_end::{LinkEnd, LinkInput};
 use crate::session::pump::{Direction, Sink as _};
 use crate::session::relay::Relay;
 use crate::sockets::end::is_blocked;
@@ -43,15 +43,15 @@ impl Opening {
     }
 
     /// Reads the client as far as its bytes may be kept.
-    fn read(&mut self, tackle: &mut Tackle) -> io::Result<()> {
+    fn read(&mut self, resources: &mut PumpResources) -> io::Result<()> {
         let Client {
             end, kept, ended, ..
         } = &mut self.client;
         while !*ended && kept.len() < KEPT_BYTES_MAX {
-            let room = &mut tackle.buffers.copy[..KEPT_BYTES_MAX - kept.len()];
+            let room = &mut resources.buffers.copy[..KEPT_BYTES_MAX - kept.len()];
             match end.recv(room) {
                 Ok(0) => *ended = true,
-                Ok(count) => kept.extend_from_slice(&tackle.buffers.copy[..count]),
+                Ok(count) => kept.extend_from_slice(&resources.buffers.copy[..count]),
                 Err(error) if is_blocked(&error) => break,
                 Err(error) => return Err(error),
             }
@@ -65,16 +65,16 @@ impl Opening {
     }
 
     /// Sends what may be sent.
-    fn send(&mut self, link: &mut LinkEnd, tackle: &mut Tackle) -> io::Result<()> {
+    fn send(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> io::Result<()> {
         while self.sent < self.client.kept.len() {
             let count = link.put(
                 &self.client.kept[self.sent..],
                 self.client.ended,
-                &mut tackle.head,
-                tackle.now,
+                &mut resources.head,
+                resources.now,
             )?;
             self.sent += count;
-            tackle.counters.copied += count as u64;
+            resources.counters.copied += count as u64;
         }
         if self.client.ended {
             link.protocol.end();
@@ -121,20 +121,20 @@ impl Opening {
 }
 
 impl Pending for Opening {
-    type News = ClientFailed;
+    type LinkInput = ClientFailed;
 
     fn note(&mut self, event: &Event, slot: Slot) {
         self.client.end.note(event, slot);
     }
 
     fn run(&mut self, link: &mut LinkEnd, _: Key, context: &mut Context) -> Attempt<ClientFailed> {
-        let tackle = &mut context.tackle;
-        if let Err(error) = self.read(tackle) {
+        let resources = &mut context.resources;
+        if let Err(error) = self.read(resources) {
             return Attempt::Session(ClientFailed(error));
         }
-        match self.send(link, tackle) {
-            Err(error) if !is_blocked(&error) => Attempt::Link(News::Failed(error)),
-            _ => link.read(tackle).map_or(Attempt::Waiting, Attempt::Link),
+        match self.send(link, resources) {
+            Err(error) if !is_blocked(&error) => Attempt::Link(LinkInput::Failed(error)),
+            _ => link.read(resources).map_or(Attempt::Waiting, Attempt::Link),
         }
     }
 

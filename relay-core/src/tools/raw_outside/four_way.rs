@@ -12,7 +12,7 @@ use crate::event_loop::entries::Entries;
 use crate::policy::backoff::Backoff;
 use crate::policy::ticks::FORGOTTEN;
 use crate::session::close_reason::CloseReason;
-use crate::sockets::dial::{Dial, DialError, Manner, Step};
+use crate::sockets::dial::{Dial, DialError, DialOptions, Step};
 use crate::sockets::options::Purpose;
 use crate::token::{Key, Slot};
 
@@ -20,7 +20,7 @@ use crate::token::{Key, Slot};
 #[derive(Debug)]
 pub(super) struct FourWay {
     target: Target,
-    manner: Manner,
+    options: DialOptions,
     /// The entry that dials it, is it, or has it.
     holder: Option<Key>,
     /// After a dial that failed for good, or met somebody without the key.
@@ -33,7 +33,7 @@ impl FourWay {
     pub(super) fn new(plan: &OutsidePlan, context: &Context) -> Option<Self> {
         Some(Self {
             target: plan.four_way.first()?.clone(),
-            manner: Manner::of(&plan.settings, Purpose::Session)
+            options: DialOptions::of(&plan.settings, Purpose::Session)
                 .within(&context.report, &context.turns),
             holder: None,
             backoff: Backoff::default(),
@@ -47,7 +47,7 @@ impl FourWay {
 
     /// Its session is over; with `broke`, because it failed.
     pub(super) fn ended(&mut self, broke: bool) {
-        self.manner.four_way.after_loss = broke;
+        self.options.four_way.after_loss = broke;
     }
 
     /// Who was met there holds the key.
@@ -91,7 +91,7 @@ impl RawOutside {
                 let key = self.entries.next_key();
                 let dial = Dial::start(
                     four_way.at(),
-                    four_way.manner.clone(),
+                    four_way.options.clone(),
                     Slot::RIGHT,
                     &mut context.resolver,
                     key,

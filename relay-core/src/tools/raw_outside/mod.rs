@@ -15,40 +15,40 @@ use self::four_way::FourWay;
 use crate::config::plan::OutsidePlan;
 use crate::event_loop::admission::Gate;
 use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::Beside;
+use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
 use crate::event_loop::listeners::{ListenerId, is_connection};
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
 use crate::keyed::Keys;
-use crate::limits::STRANGERS_PERIOD;
+use crate::limits::UNAUTHENTICATED_LINKS_PERIOD;
 use crate::linux::sandbox::Needs;
-use crate::policy::access_list::Seat;
-use crate::policy::strangers::{Strangers, TOO_MANY};
+use crate::policy::access_list::SessionSlot;
+use crate::policy::unauthenticated::{TOO_MANY, UnauthenticatedLinks};
 use crate::report::{self, Exit, Report, Throttle};
 use crate::session::account::Account;
 use crate::session::account::SessionIds;
-use crate::session::authenticating::{self, Proving};
-use crate::session::awaiting_header::{self, Introduction};
+use crate::session::authenticating::{self, Authenticating};
+use crate::session::awaiting_header::{self, AwaitingHeader};
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::{Progress, Session, close_end};
-use crate::session::timeouts::Patience;
+use crate::session::timeouts::Timeouts;
 use crate::sockets::dial::Dial;
 use crate::sockets::end::End;
 use crate::sockets::inherited;
 use crate::sockets::listen::{Accepted, Peer};
 use crate::sockets::options::Purpose;
-use crate::sockets::resolve::{Answer, Asker};
+use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 
 /// Runs the plan to its end.
 pub(crate) fn run_raw_outside(mut plan: OutsidePlan, report: Report) -> Exit {
     let keys = plan.keys.take();
-    let beside = Beside {
+    let extra = ExtraDescriptors {
         listeners: plan.points(),
         spare: 0,
     };
-    start(plan.settings.clone(), report, beside, |context| {
+    start(plan.settings.clone(), report, extra, |context| {
         RawOutside::new(&plan, keys, context)
     })
 }
@@ -61,7 +61,7 @@ struct RawOutside {
     link_gate: Gate,
     keys: Option<Keys>,
     /// Links that have not proved the key.
-    strangers: Strangers<Key>,
+    unauthenticated: UnauthenticatedLinks<Key>,
     ids: SessionIds,
     /// Clients that wait, first come, first served.
     waiting: VecDeque<Key>,
@@ -74,7 +74,7 @@ struct RawOutside {
     /// Clients for whom the link port is open now.
     told: usize,
     wait_timeout: Duration,
-    patience: Patience,
+    timeouts: Timeouts,
     sessions_max: usize,
     queue_max: usize,
     once: bool,
@@ -90,9 +90,9 @@ struct RawOutside {
     reason = "nearly all entries are sessions: the hot stage is not behind a pointer"
 )]
 enum Entry {
-    Introduction(Box<Introduction<()>>),
+    AwaitingHeader(Box<AwaitingHeader<()>>),
     /// A link.
-    Proving(Box<Proving>),
+    Authenticating(Box<Authenticating>),
     Waiting(Box<Waiting>),
     Session(Session),
     /// A link.
@@ -114,7 +114,7 @@ impl RawOutside {
             client_gate: Gate::of(&plan.admission),
             link_gate: Gate::of_links(&plan.link_access),
             keys,
-            strangers: Strangers::new(fastrand::Rng::new()),
+            unauthenticated: UnauthenticatedLinks::new(fastrand::Rng::new()),
             ids: SessionIds::new(),
             waiting: VecDeque::new(),
             client_listeners: Vec::new(),
@@ -123,14 +123,14 @@ impl RawOutside {
             fixed_link: None,
             told: 0,
             wait_timeout: plan.wait_timeout,
-            patience: Patience::of(settings),
+            timeouts: Timeouts::of(settings),
             sessions_max: context.settings.sessions_max,
             queue_max: plan.queue_max,
             once: settings.once,
             draining: false,
             outcome: Exit::Done,
             unserved: Throttle::per_second(),
-            refused: Throttle::per(STRANGERS_PERIOD),
+            refused: Throttle::per(UNAUTHENTICATED_LINKS_PERIOD),
         };
         // Asked before anything is bound: an inherited listener has another number afterwards.
         let points = plan.clients.iter().flat_map(|service| &service.ports);
@@ -162,10 +162,10 @@ impl RawOutside {
             .open_all(&context.registry, &outside.link_listeners)?;
         for point in connected {
             let client = inherited::client(point, &context.report)?;
-            let seat = outside
+            let session_slot = outside
                 .client_gate
                 .admits_inherited(&client, point, context)?;
-            outside.client_accepted(&point.word, client, seat, context);
+            outside.client_accepted(&point.word, client, session_slot, context);
         }
         Ok(outside)
     }
@@ -174,14 +174,14 @@ impl RawOutside {
         &mut self,
         word: &str,
         mut accepted: Accepted,
-        seat: Seat,
+        session_slot: SessionSlot,
         context: &mut Context,
     ) {
         let now = context.now();
         let key = self.entries.next_key();
         let client = accepted.client();
         let mut account = self.ids.account(client, word.into(), now);
-        account.seat = seat;
+        account.session_slot = session_slot;
         if let Err(error) = accepted.end.register(&context.registry, key, Slot::LEFT) {
             context.report.warning(format_args!(
                 "unable to serve {client}: {}",
@@ -192,8 +192,8 @@ impl RawOutside {
                 "session {}: {client} came on {word}",
                 account.id
             ));
-            let introduction = Introduction::new(accepted, account, (), now);
-            self.entries.insert(Entry::Introduction(introduction));
+            let awaiting = AwaitingHeader::new(accepted, account, (), now);
+            self.entries.insert(Entry::AwaitingHeader(awaiting));
         } else {
             let waiting = self.waiting(accepted, account, now);
             self.entries.insert(waiting);
@@ -211,19 +211,18 @@ impl RawOutside {
 
     /// The client is known, and waits for a link; unless it may not.
     fn introduced(&mut self, key: Key, context: &Context) -> Option<CloseReason> {
-        let Some(Entry::Introduction(mut introduction)) = self.entries.take(key) else {
+        let Some(Entry::AwaitingHeader(mut awaiting)) = self.entries.take(key) else {
             return None;
         };
-        let (client, word) = (introduction.account.client, &introduction.account.to);
-        let Some(seat) = self.client_gate.seat(client, word, context) else {
-            self.entries
-                .put_back(key, Entry::Introduction(introduction));
+        let (client, word) = (awaiting.account.client, &awaiting.account.to);
+        let Some(session_slot) = self.client_gate.session_slot(client, word, context) else {
+            self.entries.put_back(key, Entry::AwaitingHeader(awaiting));
             return Some(CloseReason::Denied);
         };
-        introduction.account.seat = seat;
-        let Introduction {
+        awaiting.account.session_slot = session_slot;
+        let AwaitingHeader {
             accepted, account, ..
-        } = *introduction;
+        } = *awaiting;
         let waiting = self.waiting(accepted, account, context.now());
         self.entries.put_back(key, waiting);
         self.waiting.push_back(key);
@@ -243,9 +242,9 @@ impl RawOutside {
             .and_then(|()| link.register(&context.registry, key, Slot::RIGHT));
         match protected {
             Ok(()) => {
-                let proving = Proving::new(link, peer, context.now());
-                self.strangers.arrive(key, proving.origin());
-                self.entries.insert(Entry::Proving(proving));
+                let authenticating = Authenticating::new(link, peer, context.now());
+                self.unauthenticated.arrive(key, authenticating.origin());
+                self.entries.insert(Entry::Authenticating(authenticating));
                 self.hold_four_way(key);
             }
             Err(error) => self.refuse_link(peer, &report::reason(&error), context),
@@ -258,16 +257,16 @@ impl RawOutside {
     }
 
     fn show_out_strangers(&mut self, context: &mut Context) {
-        while let Some(key) = self.strangers.surplus() {
-            if let Some(Entry::Proving(proving)) = self.entries.remove(key) {
-                self.strangers.gone(key, proving.origin());
-                self.refuse_link(proving.peer, TOO_MANY, context);
+        while let Some(key) = self.unauthenticated.surplus() {
+            if let Some(Entry::Authenticating(authenticating)) = self.entries.remove(key) {
+                self.unauthenticated.gone(key, authenticating.origin());
+                self.refuse_link(authenticating.peer, TOO_MANY, context);
             }
         }
     }
 
     fn run_proving(&mut self, key: Key, context: &mut Context) {
-        let Some(Entry::Proving(proving)) = self.entries.get_mut(key) else {
+        let Some(Entry::Authenticating(authenticating)) = self.entries.get_mut(key) else {
             return;
         };
         if let Some(keys) = &mut self.keys
@@ -275,30 +274,30 @@ impl RawOutside {
         {
             return self.entries.go_on(key);
         }
-        let progress = proving.run(self.keys.as_ref(), context.now());
+        let progress = authenticating.run(self.keys.as_ref(), context.now());
         if matches!(progress, authenticating::Progress::Waiting) {
             return;
         }
-        let Some(Entry::Proving(proving)) = self.entries.remove(key) else {
+        let Some(Entry::Authenticating(authenticating)) = self.entries.remove(key) else {
             return;
         };
-        let origin = proving.origin();
+        let origin = authenticating.origin();
         if matches!(progress, authenticating::Progress::Proven) {
-            self.strangers.welcome(key, origin);
+            self.unauthenticated.welcome(key, origin);
         }
         // Proven, it is its session's.
-        self.strangers.gone(key, origin);
+        self.unauthenticated.gone(key, origin);
         if let authenticating::Progress::Failed { why, lasting } = progress {
-            self.refuse_link(proving.peer, &why, context);
+            self.refuse_link(authenticating.peer, &why, context);
             if let Some(four_way) = &mut self.four_way {
                 four_way.refused(lasting, context.now());
             }
-            return proving.part();
+            return authenticating.part();
         }
         if let Some(four_way) = &mut self.four_way {
             four_way.proven();
         }
-        let (link, _) = proving.into_link();
+        let (link, _) = authenticating.into_link();
         self.pair(
             link,
             |link, key, context| link.reregister(&context.registry, key, Slot::RIGHT),
@@ -348,14 +347,16 @@ impl RawOutside {
         let Some(entry) = self.entries.remove(key) else {
             return;
         };
-        if !matches!(entry, Entry::Proving(_) | Entry::Dialling(_)) {
+        if !matches!(entry, Entry::Authenticating(_) | Entry::Dialling(_)) {
             self.outcome = reason.exit();
         }
         match entry {
-            Entry::Proving(proving) => self.strangers.gone(key, proving.origin()),
+            Entry::Authenticating(authenticating) => {
+                self.unauthenticated.gone(key, authenticating.origin())
+            }
             Entry::Dialling(_) => {}
-            Entry::Introduction(introduction) => {
-                introduction.close(reason, &mut self.unserved, context);
+            Entry::AwaitingHeader(awaiting) => {
+                awaiting.close(reason, &mut self.unserved, context);
             }
             Entry::Session(session) => {
                 if let Some(four_way) = &mut self.four_way {
@@ -366,7 +367,7 @@ impl RawOutside {
                     reason,
                     &context.report,
                     &context.registry,
-                    &mut context.tackle,
+                    &mut context.resources,
                 );
             }
             Entry::Waiting(waiting) => {
@@ -391,7 +392,7 @@ impl RawOutside {
 
     /// Entries that are no clients.
     fn links(&self) -> usize {
-        self.strangers.len() + self.dials()
+        self.unauthenticated.len() + self.dials()
     }
 
     /// The link port is as open as clients wait.
@@ -436,8 +437,8 @@ impl Tool for RawOutside {
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
         match entry {
-            Entry::Introduction(introduction) => introduction.note(event, slot),
-            Entry::Proving(proving) => proving.note(event, slot),
+            Entry::AwaitingHeader(awaiting) => awaiting.note(event, slot),
+            Entry::Authenticating(authenticating) => authenticating.note(event, slot),
             Entry::Dialling(dial) => dial.note(event, slot),
             Entry::Waiting(waiting) => waiting.end.note(event, slot),
             Entry::Session(session) => session.note(event, slot),
@@ -460,16 +461,16 @@ impl Tool for RawOutside {
             return;
         }
         let gate = &mut self.client_gate;
-        if let Some(seat) = gate.admits(&accepted, &word, context) {
+        if let Some(session_slot) = gate.admits(&accepted, &word, context) {
             if self.once {
                 self.close_clients(context);
             }
-            self.client_accepted(&word, accepted, seat, context);
+            self.client_accepted(&word, accepted, session_slot, context);
         }
     }
 
-    fn resolved(&mut self, asker: Asker, answer: Answer, context: &mut Context) {
-        if let Asker::Dial(key, question) = asker
+    fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
+        if let Requester::Dial(key, question) = requester
             && let Some(Entry::Dialling(dial)) = self.entries.get_mut(key)
         {
             dial.resolved(question, answer, context.now());
@@ -481,7 +482,7 @@ impl Tool for RawOutside {
         let now = context.now();
         let over = match self.entries.get_mut(key) {
             None => None,
-            Some(Entry::Proving(_)) => {
+            Some(Entry::Authenticating(_)) => {
                 self.run_proving(key, context);
                 None
             }
@@ -489,13 +490,11 @@ impl Tool for RawOutside {
                 self.run_dial(key, context);
                 None
             }
-            Some(Entry::Introduction(introduction)) => {
-                match introduction.run(&mut context.tackle) {
-                    awaiting_header::Progress::Waiting => None,
-                    awaiting_header::Progress::Known => self.introduced(key, context),
-                    awaiting_header::Progress::Over(reason) => Some(reason),
-                }
-            }
+            Some(Entry::AwaitingHeader(awaiting)) => match awaiting.run(&mut context.resources) {
+                awaiting_header::Progress::Waiting => None,
+                awaiting_header::Progress::Known => self.introduced(key, context),
+                awaiting_header::Progress::Over(reason) => Some(reason),
+            },
             Some(Entry::Waiting(waiting)) if waiting.end.has_failed() => {
                 let error = waiting.end.failure();
                 Some(CloseReason::Failed(Side::Left, error))
@@ -503,15 +502,16 @@ impl Tool for RawOutside {
             Some(Entry::Waiting(waiting)) => {
                 (now >= waiting.deadline).then_some(CloseReason::NoLink)
             }
-            Some(Entry::Session(session)) => match session.run(&self.patience, &mut context.tackle)
-            {
-                Progress::Waiting => None,
-                Progress::Again => {
-                    self.entries.go_on(key);
-                    None
+            Some(Entry::Session(session)) => {
+                match session.run(&self.timeouts, &mut context.resources) {
+                    Progress::Waiting => None,
+                    Progress::Again => {
+                        self.entries.go_on(key);
+                        None
+                    }
+                    Progress::Over(reason) => Some(reason),
                 }
-                Progress::Over(reason) => Some(reason),
-            },
+            }
         };
         match over {
             Some(reason) => self.finish(key, &reason, context),
@@ -519,7 +519,7 @@ impl Tool for RawOutside {
                 let deadline = self
                     .entries
                     .get_mut(key)
-                    .and_then(|entry| entry.deadline(&self.patience));
+                    .and_then(|entry| entry.deadline(&self.timeouts));
                 self.entries.arm(key, deadline);
             }
         }
@@ -537,8 +537,8 @@ impl Tool for RawOutside {
     }
 
     fn expire(&mut self, now: Instant) {
-        let patience = self.patience;
-        self.entries.expire(now, |entry| entry.deadline(&patience));
+        let timeouts = self.timeouts;
+        self.entries.expire(now, |entry| entry.deadline(&timeouts));
     }
 
     fn next_decision(&self, now: Instant) -> Option<Instant> {
@@ -572,7 +572,7 @@ impl Tool for RawOutside {
                 " waiting={} denied={} strangers={}",
                 self.waiting.len(),
                 self.client_gate.denied() + self.link_gate.denied(),
-                self.strangers.shown_out()
+                self.unauthenticated.shown_out()
             ),
         }
     }
@@ -586,13 +586,13 @@ impl Tool for RawOutside {
 }
 
 impl Entry {
-    fn deadline(&self, patience: &Patience) -> Option<Instant> {
+    fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         match self {
-            Self::Introduction(introduction) => Some(introduction.deadline()),
-            Self::Proving(proving) => Some(proving.deadline()),
+            Self::AwaitingHeader(awaiting) => Some(awaiting.deadline()),
+            Self::Authenticating(authenticating) => Some(authenticating.deadline()),
             Self::Dialling(dial) => Some(dial.deadline()),
             Self::Waiting(waiting) => Some(waiting.deadline),
-            Self::Session(session) => session.deadline(patience),
+            Self::Session(session) => session.deadline(timeouts),
         }
     }
 }

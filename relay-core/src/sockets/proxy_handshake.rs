@@ -14,7 +14,7 @@ use crate::report;
 
 /// One inquiry under way.
 #[derive(Debug)]
-pub struct Conversation {
+pub struct ProxyHandshake {
     inquiry: Inquiry,
     /// What is not sent yet.
     outgoing: Secret,
@@ -32,9 +32,9 @@ enum Heard {
 #[derive(Debug)]
 pub enum Talk {
     /// It waits for an event of the socket.
-    Waiting(Conversation),
+    Waiting(ProxyHandshake),
     /// The proxy listens there.
-    Listening(Place, Conversation),
+    Listening(Place, ProxyHandshake),
     /// What comes from now on is from behind the proxy; who is there, if that was asked.
     Done(Option<Place>),
 }
@@ -54,7 +54,7 @@ pub enum Failure {
     Failed(io::Error),
 }
 
-impl Conversation {
+impl ProxyHandshake {
     /// Begins to ask `proxy`.
     ///
     /// # Errors

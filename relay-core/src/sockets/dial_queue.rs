@@ -12,7 +12,7 @@ use crate::token::Key;
 
 /// Those of one loop.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(Rc<RefCell<Queues>>);
+pub struct DialQueue(Rc<RefCell<Queues>>);
 
 #[derive(Debug, Default)]
 struct Queues {
@@ -26,12 +26,12 @@ struct Queues {
 /// A place in a queue, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    turns: Turns,
+    turns: DialQueue,
     target: TargetAt,
     number: u64,
 }
 
-impl Turns {
+impl DialQueue {
     /// The entry `key` wants to dial.
     pub fn join(&self, target: &TargetAt, key: Key) -> Turn {
         let mut queues = self.0.borrow_mut();
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn each_has_its_turn_in_the_order_in_which_they_came() {
-        let turns = Turns::default();
+        let turns = DialQueue::default();
         let [first, second, third, fourth] = [0, 1, 2, 3].map(|at| turns.join(&target(5), key(at)));
         assert!(first.has_come() && !second.has_come() && !third.has_come());
         drop(third);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn those_of_other_ports_do_not_wait() {
-        let turns = Turns::default();
+        let turns = DialQueue::default();
         let [first, second] = [5, 6].map(|port| turns.join(&target(port), key(0)));
         assert!(first.has_come() && second.has_come());
         drop((first, second));

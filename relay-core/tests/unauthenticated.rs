@@ -1,4 +1,4 @@
-//! Who goes when too many strangers are on the link port: the rules of [`relay_core::policy::strangers`], and what becomes of a node
+//! Who goes when too many strangers are on the link port: the rules of [`relay_core::policy::unauthenticated`], and what becomes of a node
 //! among them.
 
 #![allow(
@@ -11,8 +11,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
-use relay_core::limits::{STRANGERS_MAX, STRANGERS_OF_NODES_MAX, STRANGERS_PER_ORIGIN_MAX};
-use relay_core::policy::strangers::{Origin, Strangers};
+use relay_core::limits::{
+    UNAUTHENTICATED_LINKS_MAX, UNAUTHENTICATED_LINKS_OF_NODES_MAX,
+    UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX,
+};
+use relay_core::policy::unauthenticated::{Origin, UnauthenticatedLinks};
 
 #[test]
 fn one_place_has_no_more_strangers_than_it_may() {
@@ -20,10 +23,10 @@ fn one_place_has_no_more_strangers_than_it_may() {
     for _ in 0..1000 {
         port.arrive(place(7));
     }
-    assert_eq!(port.count(place(7)), STRANGERS_PER_ORIGIN_MAX);
+    assert_eq!(port.count(place(7)), UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX);
     assert_eq!(
-        port.strangers.shown_out(),
-        1000 - STRANGERS_PER_ORIGIN_MAX as u64
+        port.unauthenticated.shown_out(),
+        1000 - UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX as u64
     );
 }
 
@@ -33,14 +36,14 @@ fn all_places_together_have_no_more_strangers_than_they_may() {
     for number in 0..10_000 {
         port.arrive(place(number));
     }
-    assert_eq!(port.links.len(), STRANGERS_MAX);
+    assert_eq!(port.links.len(), UNAUTHENTICATED_LINKS_MAX);
 }
 
 #[test]
 fn whoever_has_the_most_gives_way_to_whoever_has_few() {
     let mut port = Port::new(3);
     let lonely = port.arrive(place(0));
-    for _ in 0..STRANGERS_PER_ORIGIN_MAX {
+    for _ in 0..UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX {
         (1..1000).for_each(|number| port.crowd(place(number % 20 + 1)));
     }
     assert!(port.links.contains_key(&lonely));
@@ -53,7 +56,7 @@ fn neither_the_first_nor_the_last_goes_by_rule() {
         let mut port = Port::new(seed);
         let first = port.arrive(place(1));
         let mut last = first;
-        for _ in 0..STRANGERS_PER_ORIGIN_MAX {
+        for _ in 0..UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX {
             last = port.arrive(place(1));
         }
         first_stayed += usize::from(port.links.contains_key(&first));
@@ -70,12 +73,21 @@ fn a_node_may_dial_many_links_at_once() {
     (0..1000).for_each(|number| port.crowd(place(number)));
     let first = port.arrive(place(5000));
     port.welcome(first);
-    (0..STRANGERS_OF_NODES_MAX).for_each(|_| port.crowd(place(5000)));
-    assert_eq!(port.count(place(5000)), STRANGERS_OF_NODES_MAX + 1);
+    (0..UNAUTHENTICATED_LINKS_OF_NODES_MAX).for_each(|_| port.crowd(place(5000)));
+    assert_eq!(
+        port.count(place(5000)),
+        UNAUTHENTICATED_LINKS_OF_NODES_MAX + 1
+    );
     (0..1000).for_each(|number| port.crowd(place(number)));
-    assert_eq!(port.count(place(5000)), STRANGERS_OF_NODES_MAX + 1);
+    assert_eq!(
+        port.count(place(5000)),
+        UNAUTHENTICATED_LINKS_OF_NODES_MAX + 1
+    );
     port.arrive(place(5000));
-    assert_eq!(port.count(place(5000)), STRANGERS_OF_NODES_MAX + 1);
+    assert_eq!(
+        port.count(place(5000)),
+        UNAUTHENTICATED_LINKS_OF_NODES_MAX + 1
+    );
 }
 
 #[test]
@@ -86,7 +98,7 @@ fn a_place_that_its_node_has_left_is_like_any_other() {
     (0..100).for_each(|_| port.crowd(place(1)));
     assert_eq!(port.count(place(1)), 101);
     port.close(first);
-    assert_eq!(port.count(place(1)), STRANGERS_PER_ORIGIN_MAX);
+    assert_eq!(port.count(place(1)), UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX);
 }
 
 #[test]
@@ -200,13 +212,13 @@ proptest! {
         }
         let all: Vec<u32> = port.links.keys().copied().collect();
         all.into_iter().for_each(|link| port.close(link));
-        prop_assert!(port.strangers.is_empty());
+        prop_assert!(port.unauthenticated.is_empty());
     }
 }
 
 /// A link port, and who is there.
 struct Port {
-    strangers: Strangers<u32>,
+    unauthenticated: UnauthenticatedLinks<u32>,
     links: HashMap<u32, Link>,
     next: u32,
 }
@@ -219,7 +231,7 @@ struct Link {
 impl Port {
     fn new(seed: u64) -> Self {
         Self {
-            strangers: Strangers::new(fastrand::Rng::with_seed(seed)),
+            unauthenticated: UnauthenticatedLinks::new(fastrand::Rng::with_seed(seed)),
             links: HashMap::new(),
             next: 0,
         }
@@ -232,7 +244,7 @@ impl Port {
             is_welcome: false,
         };
         self.links.insert(self.next, link);
-        self.strangers.arrive(self.next, origin);
+        self.unauthenticated.arrive(self.next, origin);
         self.show_out();
         self.next
     }
@@ -244,22 +256,22 @@ impl Port {
     fn welcome(&mut self, link: u32) {
         let known = self.links.get_mut(&link).unwrap();
         known.is_welcome = true;
-        self.strangers.welcome(link, known.origin);
+        self.unauthenticated.welcome(link, known.origin);
         self.show_out();
     }
 
     fn close(&mut self, link: u32) {
         if let Some(Link { origin, .. }) = self.links.remove(&link) {
-            self.strangers.gone(link, origin);
+            self.unauthenticated.gone(link, origin);
             self.show_out();
         }
     }
 
     fn show_out(&mut self) {
-        while let Some(link) = self.strangers.surplus() {
+        while let Some(link) = self.unauthenticated.surplus() {
             let Link { origin, is_welcome } = self.links.remove(&link).expect("it is there");
             assert!(!is_welcome, "a node's link was shown out");
-            self.strangers.gone(link, origin);
+            self.unauthenticated.gone(link, origin);
         }
     }
 
@@ -271,9 +283,9 @@ impl Port {
     }
 
     fn check(&self) {
-        let mut strangers: HashMap<Origin, usize> = HashMap::new();
+        let mut unauthenticated: HashMap<Origin, usize> = HashMap::new();
         for link in self.links.values().filter(|link| !link.is_welcome) {
-            *strangers.entry(link.origin).or_default() += 1;
+            *unauthenticated.entry(link.origin).or_default() += 1;
         }
         let nodes: HashSet<Origin> = self
             .links
@@ -281,7 +293,7 @@ impl Port {
             .filter(|link| link.is_welcome)
             .map(|link| link.origin)
             .collect();
-        let (known, unknown): (Vec<_>, Vec<_>) = strangers
+        let (known, unknown): (Vec<_>, Vec<_>) = unauthenticated
             .iter()
             .partition(|(origin, _)| nodes.contains(origin));
         let sum =
@@ -289,11 +301,11 @@ impl Port {
         assert!(
             unknown
                 .iter()
-                .all(|(_, count)| **count <= STRANGERS_PER_ORIGIN_MAX)
+                .all(|(_, count)| **count <= UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX)
         );
-        assert!(sum(&unknown) <= STRANGERS_MAX);
-        assert!(sum(&known) <= STRANGERS_OF_NODES_MAX);
-        assert_eq!(sum(&known) + sum(&unknown), self.strangers.len());
+        assert!(sum(&unknown) <= UNAUTHENTICATED_LINKS_MAX);
+        assert!(sum(&known) <= UNAUTHENTICATED_LINKS_OF_NODES_MAX);
+        assert_eq!(sum(&known) + sum(&unknown), self.unauthenticated.len());
     }
 }
 

@@ -1,27 +1,27 @@
 //! A link with whatever it carries: what both nodes do alike.
 //!
 //! The stages of a link are those of its session. How a session begins differs between the nodes, and is a [`Pending`] of
-//! each; from the server's answer on it is a [`Relay`]. A node asks [`Carrier::next`] what there is to do, until there is nothing.
+//! each; from the server's answer on it is a [`Relay`]. A node asks [`LinkDriver::next`] what there is to do, until there is nothing.
 
 use std::time::Instant;
 
 use mio::event::Event;
 
 use crate::event_loop::context::Context;
-use crate::event_loop::pump_resources::Tackle;
-use crate::keyed::{Fault as Unproven, link_fault};
+use crate::event_loop::pump_resources::PumpResources;
+use crate::keyed::{Fault as Unauthenticated, link_fault};
 use crate::protocol::link::{Event as Frame, Fault};
 use crate::report;
 use crate::session::close_reason::CloseReason;
-use crate::session::link_close::Farewell;
-use crate::session::link_end::{LinkEnd, News};
+use crate::session::link_close::LinkClose;
+use crate::session::link_end::{LinkEnd, LinkInput};
 use crate::session::relay::{Progress, Relay};
-use crate::session::timeouts::Patience;
+use crate::session::timeouts::Timeouts;
 use crate::token::{Key, Slot};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Carrier<P> {
+pub struct LinkDriver<P> {
     /// The link itself.
     pub link: LinkEnd,
     /// What it carries.
@@ -46,19 +46,24 @@ pub enum Stage<P> {
     /// The last frames of a session that is over here.
     Settling,
     /// Nothing any more.
-    Leaving(Farewell),
+    Leaving(LinkClose),
 }
 
 /// A session between OPEN and the server's answer.
 pub trait Pending {
     /// What it comes to.
-    type News;
+    type LinkInput;
 
     /// Takes in what epoll says of the session's own descriptors.
     fn note(&mut self, event: &Event, slot: Slot);
 
     /// Does what is due, and reads the link.
-    fn run(&mut self, link: &mut LinkEnd, key: Key, context: &mut Context) -> Attempt<Self::News>;
+    fn run(
+        &mut self,
+        link: &mut LinkEnd,
+        key: Key,
+        context: &mut Context,
+    ) -> Attempt<Self::LinkInput>;
 
     /// When there is something to do though nothing happened.
     fn deadline(&self) -> Option<Instant>;
@@ -70,7 +75,7 @@ pub enum Attempt<N> {
     /// Nothing to do now.
     Waiting,
     /// The link says something.
-    Link(News),
+    Link(LinkInput),
     /// The session does.
     Session(N),
 }
@@ -83,12 +88,12 @@ pub enum Next<N> {
     /// The link has used up its share of this turn.
     Again,
     /// Deal with this, and ask again.
-    Say(Happening<N>),
+    Say(LinkEvent<N>),
 }
 
 /// What happened on a link.
 #[derive(Debug)]
-pub enum Happening<N> {
+pub enum LinkEvent<N> {
     /// A frame for the node.
     Frame(Frame),
     /// The pending session has come to something.
@@ -100,12 +105,12 @@ pub enum Happening<N> {
     /// The peer broke the protocol.
     Fault(Fault),
     /// The peer has not proved that it holds the key.
-    Unproven(Unproven),
+    Unauthenticated(Unauthenticated),
     /// The link is no more; after [`Stage::Leaving`] there is no reason to give.
     Lost(String),
 }
 
-impl<P: Pending> Carrier<P> {
+impl<P: Pending> LinkDriver<P> {
     /// A link that has just connected.
     pub fn new(link: LinkEnd) -> Self {
         Self {
@@ -125,17 +130,22 @@ impl<P: Pending> Carrier<P> {
     }
 
     /// Reads, relays, and sends what waits, until the link blocks or there is something to say.
-    pub fn next(&mut self, key: Key, patience: &Patience, context: &mut Context) -> Next<P::News> {
+    pub fn next(
+        &mut self,
+        key: Key,
+        timeouts: &Timeouts,
+        context: &mut Context,
+    ) -> Next<P::LinkInput> {
         // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
-        if let Some(happening) = self.settle(&mut context.tackle) {
-            return Next::Say(happening);
+        if let Some(event) = self.settle(&mut context.resources) {
+            return Next::Say(event);
         }
         let Self { link, stage } = self;
         let news = match stage {
-            Stage::Leaving(farewell) => {
-                let gone = farewell.run(link, &mut context.tackle);
+            Stage::Leaving(link_close) => {
+                let gone = link_close.run(link, &mut context.resources);
                 return if gone {
-                    Next::Say(Happening::Lost(String::new()))
+                    Next::Say(LinkEvent::Lost(String::new()))
                 } else {
                     Next::Nothing
                 };
@@ -143,13 +153,13 @@ impl<P: Pending> Carrier<P> {
             Stage::Pending(pending) => match pending.run(link, key, context) {
                 Attempt::Waiting => None,
                 Attempt::Link(news) => Some(news),
-                Attempt::Session(news) => return Next::Say(Happening::Pending(news)),
+                Attempt::Session(news) => return Next::Say(LinkEvent::Pending(news)),
             },
-            Stage::Relaying(relay) => match relay.run(link, patience, &mut context.tackle) {
+            Stage::Relaying(relay) => match relay.run(link, timeouts, &mut context.resources) {
                 Progress::Waiting => None,
                 Progress::Again => {
-                    let tackle = &mut context.tackle;
-                    return self.rest(tackle).map_or(Next::Again, Next::Say);
+                    let resources = &mut context.resources;
+                    return self.rest(resources).map_or(Next::Again, Next::Say);
                 }
                 Progress::Finished => return self.over(CloseReason::Eof, context),
                 Progress::Over(reason) => {
@@ -157,66 +167,66 @@ impl<P: Pending> Carrier<P> {
                     return self.over(reason, context);
                 }
                 Progress::Aborted(reason) => return self.over(reason, context),
-                Progress::Frame(frame) => Some(News::Frame(frame)),
+                Progress::Frame(frame) => Some(LinkInput::Frame(frame)),
                 Progress::LinkDown(news) => Some(news),
             },
-            Stage::Greeting | Stage::Idle | Stage::Settling => link.read(&mut context.tackle),
+            Stage::Greeting | Stage::Idle | Stage::Settling => link.read(&mut context.resources),
         };
         match news {
             None => self
-                .rest(&mut context.tackle)
+                .rest(&mut context.resources)
                 .map_or(Next::Nothing, Next::Say),
-            Some(News::Frame(frame)) => Next::Say(Happening::Frame(frame)),
+            Some(LinkInput::Frame(frame)) => Next::Say(LinkEvent::Frame(frame)),
             // A peer that behaves may have that much in flight: the link is reset, without a word of blame.
-            Some(News::Fault(fault @ Fault::Overrun)) => {
-                Next::Say(Happening::Lost(fault.to_string()))
+            Some(LinkInput::Fault(fault @ Fault::Overrun)) => {
+                Next::Say(LinkEvent::Lost(fault.to_string()))
             }
-            Some(News::Fault(fault)) => Next::Say(Happening::Fault(fault)),
-            Some(News::Eof) => {
+            Some(LinkInput::Fault(fault)) => Next::Say(LinkEvent::Fault(fault)),
+            Some(LinkInput::Eof) => {
                 let why = match self.stage {
                     Stage::Greeting => "it was closed before a greeting",
                     _ => "end of file without BYE",
                 };
-                Next::Say(Happening::Lost(why.to_owned()))
+                Next::Say(LinkEvent::Lost(why.to_owned()))
             }
-            Some(News::Failed(error)) => Next::Say(match link_fault(&error) {
+            Some(LinkInput::Failed(error)) => Next::Say(match link_fault(&error) {
                 Some(fault) if matches!(self.stage, Stage::Greeting) => {
-                    Happening::Unproven(fault.clone())
+                    LinkEvent::Unauthenticated(fault.clone())
                 }
-                _ => Happening::Lost(report::reason(&error)),
+                _ => LinkEvent::Lost(report::reason(&error)),
             }),
         }
     }
 
     /// There is nothing more to read: sends what waits, and looks at the clock.
-    fn rest(&mut self, tackle: &mut Tackle) -> Option<Happening<P::News>> {
-        if let Some(expired) = self.link.expired(tackle.now) {
-            return Some(Happening::Lost(expired.to_string()));
+    fn rest(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::LinkInput>> {
+        if let Some(expired) = self.link.expired(resources.now) {
+            return Some(LinkEvent::Lost(expired.to_string()));
         }
-        if let Err(error) = self.link.flush(tackle) {
-            return Some(Happening::Lost(report::reason(&error)));
+        if let Err(error) = self.link.flush(resources) {
+            return Some(LinkEvent::Lost(report::reason(&error)));
         }
-        self.settle(tackle)
+        self.settle(resources)
     }
 
     /// A session that is over here may now be over on the link too. (One that still delivers its last bytes is not over here.)
-    fn settle(&mut self, tackle: &mut Tackle) -> Option<Happening<P::News>> {
+    fn settle(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::LinkInput>> {
         if !matches!(self.stage, Stage::Settling) {
             return None;
         }
-        if let Err(error) = self.link.flush(tackle) {
-            return Some(Happening::Lost(report::reason(&error)));
+        if let Err(error) = self.link.flush(resources) {
+            return Some(LinkEvent::Lost(report::reason(&error)));
         }
         if !self.link.protocol.settle() {
             return None;
         }
         self.stage = Stage::Idle;
-        Some(Happening::Idle)
+        Some(LinkEvent::Idle)
     }
 
-    fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::News> {
+    fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::LinkInput> {
         self.end_session(&reason, context);
-        Next::Say(Happening::SessionOver(reason))
+        Next::Say(LinkEvent::SessionOver(reason))
     }
 
     /// Takes the session off the link. A running one is closed and told; a pending one is the caller's.
@@ -230,9 +240,9 @@ impl<P: Pending> Carrier<P> {
                     reason,
                     &context.report,
                     &context.registry,
-                    &mut context.tackle,
+                    &mut context.resources,
                 );
-                self.link.leave_over(left, &mut context.tackle);
+                self.link.leave_over(left, &mut context.resources);
                 Ended::Running
             }
             stage => {
@@ -253,11 +263,11 @@ impl<P: Pending> Carrier<P> {
         }
     }
 
-    /// When [`Carrier::next`] has something to do though no event came.
-    pub fn deadline(&self, patience: &Patience) -> Option<Instant> {
+    /// When [`LinkDriver::next`] has something to do though no event came.
+    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let session = match &self.stage {
-            Stage::Leaving(farewell) => return Some(farewell.deadline()),
-            Stage::Relaying(relay) => relay.deadline(patience),
+            Stage::Leaving(link_close) => return Some(link_close.deadline()),
+            Stage::Relaying(relay) => relay.deadline(timeouts),
             Stage::Pending(pending) => pending.deadline(),
             Stage::Greeting | Stage::Idle | Stage::Settling => None,
         };
@@ -269,12 +279,12 @@ impl<P: Pending> Carrier<P> {
 
     /// Drops the link: see [`LinkEnd::close`].
     pub fn close(mut self, context: &mut Context) {
-        self.link.release(&mut context.tackle);
+        self.link.release(&mut context.resources);
         self.link.close(&context.registry);
     }
 }
 
-/// What [`Carrier::end_session`] found.
+/// What [`LinkDriver::end_session`] found.
 #[derive(Debug)]
 pub enum Ended<P> {
     /// No session.

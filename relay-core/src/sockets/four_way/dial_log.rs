@@ -10,7 +10,7 @@ use crate::report::{self, Report};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Story {
+pub(super) struct DialLog {
     local_port: u16,
     peer: SocketAddr,
     report: Option<Report>,
@@ -26,7 +26,7 @@ pub(super) struct Story {
     pause: Duration,
 }
 
-impl Story {
+impl DialLog {
     pub(super) fn new(
         local_port: u16,
         peer: SocketAddr,
@@ -108,7 +108,7 @@ impl Story {
         ));
     }
 
-    /// When [`Story::go_on`] may have something to say.
+    /// When [`DialLog::go_on`] may have something to say.
     pub(super) fn next_at(&self) -> Instant {
         self.warn_at.min(self.silent_at.unwrap_or(self.warn_at))
     }

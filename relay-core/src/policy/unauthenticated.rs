@@ -8,12 +8,15 @@
 //! keep everybody out. Nor the oldest by rule: then whoever comes often enough would outrun a node that is far away and needs a
 //! while to say who it is. Strangers from one place push out each other; those from everywhere leave a node its chance at each try.
 //!
-//! Invariant: when [`Strangers::surplus`] says none, all limits hold. Memory is bounded by them, and by the links of nodes.
+//! Invariant: when [`UnauthenticatedLinks::surplus`] says none, all limits hold. Memory is bounded by them, and by the links of nodes.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::limits::{STRANGERS_MAX, STRANGERS_OF_NODES_MAX, STRANGERS_PER_ORIGIN_MAX};
+use crate::limits::{
+    UNAUTHENTICATED_LINKS_MAX, UNAUTHENTICATED_LINKS_OF_NODES_MAX,
+    UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX,
+};
 
 /// Where a link comes from, as far as it counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,9 +31,9 @@ pub enum Origin {
 
 /// The decider; `L` names a link. See the module.
 #[derive(Debug)]
-pub struct Strangers<L> {
+pub struct UnauthenticatedLinks<L> {
     rng: fastrand::Rng,
-    strangers: HashMap<Origin, Vec<L>>,
+    unauthenticated: HashMap<Origin, Vec<L>>,
     /// How many links of nodes there are from each place that has some.
     nodes: HashMap<Origin, usize>,
     /// Strangers from places without a node, and from the others.
@@ -41,12 +44,12 @@ pub struct Strangers<L> {
     shown_out: u64,
 }
 
-impl<L: Copy + PartialEq> Strangers<L> {
+impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
     /// No link yet; `rng` draws the lots.
     pub fn new(rng: fastrand::Rng) -> Self {
         Self {
             rng,
-            strangers: HashMap::new(),
+            unauthenticated: HashMap::new(),
             nodes: HashMap::new(),
             unknown: 0,
             known: 0,
@@ -57,7 +60,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
 
     /// A link came in.
     pub fn arrive(&mut self, link: L, origin: Origin) {
-        let of_origin = self.strangers.entry(origin).or_default();
+        let of_origin = self.unauthenticated.entry(origin).or_default();
         of_origin.push(link);
         let count = of_origin.len();
         let (total, [total_max, each_max]) = self.total(origin);
@@ -83,7 +86,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
             return;
         }
         if !self.nodes.contains_key(&origin) {
-            let vouched = self.strangers.get(&origin).map_or(0, Vec::len);
+            let vouched = self.unauthenticated.get(&origin).map_or(0, Vec::len);
             self.unknown -= vouched;
             self.known += vouched;
             self.crowded = true;
@@ -103,7 +106,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
         *count -= 1;
         if *count == 0 {
             self.nodes.remove(&origin);
-            let left_alone = self.strangers.get(&origin).map_or(0, Vec::len);
+            let left_alone = self.unauthenticated.get(&origin).map_or(0, Vec::len);
             self.known -= left_alone;
             self.unknown += left_alone;
             self.crowded = true;
@@ -133,7 +136,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
             (self.unknown, OF_OTHERS_MAX)
         };
         let of_origins = || {
-            self.strangers
+            self.unauthenticated
                 .iter()
                 .filter(|(origin, _)| self.nodes.contains_key(origin) == has_node)
                 .map(|(_, links)| links)
@@ -152,7 +155,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
 
     /// Takes a stranger off the list; says whether it was on it.
     fn forget(&mut self, link: L, origin: Origin) -> bool {
-        let Some(links) = self.strangers.get_mut(&origin) else {
+        let Some(links) = self.unauthenticated.get_mut(&origin) else {
             return false;
         };
         let Some(at) = links.iter().position(|known| *known == link) else {
@@ -160,7 +163,7 @@ impl<L: Copy + PartialEq> Strangers<L> {
         };
         links.swap_remove(at);
         if links.is_empty() {
-            self.strangers.remove(&origin);
+            self.unauthenticated.remove(&origin);
         }
         *self.total(origin).0 -= 1;
         true
@@ -193,6 +196,9 @@ impl From<Option<IpAddr>> for Origin {
 pub const TOO_MANY: &str = "too many come and do not say whose they are";
 
 /// Of strangers from places with a node: all together, and from one place.
-const OF_NODES_MAX: [usize; 2] = [STRANGERS_OF_NODES_MAX; 2];
+const OF_NODES_MAX: [usize; 2] = [UNAUTHENTICATED_LINKS_OF_NODES_MAX; 2];
 /// The same from all other places.
-const OF_OTHERS_MAX: [usize; 2] = [STRANGERS_MAX, STRANGERS_PER_ORIGIN_MAX];
+const OF_OTHERS_MAX: [usize; 2] = [
+    UNAUTHENTICATED_LINKS_MAX,
+    UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX,
+];
