@@ -19,7 +19,7 @@ use crate::config::settings::Admission;
 use crate::event_loop::context::Context;
 use crate::limits::UNAUTHENTICATED_LINKS_PERIOD;
 use crate::report::Throttle;
-use crate::sockets::listen::{Accepted, Peer};
+use crate::sockets::accepted::{Accepted, Peer};
 
 /// Who is asked when somebody comes in by one kind of listener.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::entries::Entries;
 use super::listeners::ListenerId;
 use crate::linux::sandbox::Needs;
 use crate::report::Exit;
-use crate::sockets::listen::Accepted;
+use crate::sockets::accepted::Accepted;
 use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
 

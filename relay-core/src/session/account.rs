@@ -10,7 +10,7 @@ use crate::ids::random;
 use crate::policy::access_list::SessionSlot;
 use crate::protocol::frame::SessionId;
 use crate::report::{Report, SessionLine};
-use crate::sockets::listen::Peer;
+use crate::sockets::accepted::Peer;
 
 /// What is known of a session, for its one line in the log.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use crate::keyed::{Fault, Keys, link_fault};
 use crate::limits::HANDSHAKE_TIMEOUT;
 use crate::policy::unauthenticated::Origin;
 use crate::report;
+use crate::sockets::accepted::Peer;
 use crate::sockets::end::{End, is_blocked};
-use crate::sockets::listen::Peer;
 use crate::token::Slot;
 
 /// See the module.

@@ -19,8 +19,8 @@ use crate::report::Throttle;
 use crate::session::account::Account;
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::close_end;
+use crate::sockets::accepted::Accepted;
 use crate::sockets::end::is_blocked;
-use crate::sockets::listen::Accepted;
 use crate::token::Slot;
 
 /// See the module.

@@ -2,85 +2,32 @@
 //!
 //! A [`Dial`] is driven by its entry: [`Dial::resolved`] and [`Dial::note`] take in what came, [`Dial::run`] does what is due.
 
+mod attempts;
+pub mod dial_options;
+pub mod error;
+pub mod step;
 mod through;
+mod unix;
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+pub use dial_options::{DialOptions, FourWayDialOptions};
+pub use error::DialError;
+pub use step::Step;
+
 use std::time::{Duration, Instant};
 
 use mio::Registry;
 use mio::event::Event;
-use nix::errno::Errno;
-use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Socket, Type};
 
-use self::through::{Obstacle, Through};
-use super::dial_queue::{DialQueue, Turn};
-use super::end::{End, is_blocked};
-use super::four_way::{FourWay, FourWayDialOptions};
-use super::listen::{Peer, unix_address, with_zone};
-use super::options::{Purpose, prepare};
-use super::resolve::{Answer, LookupId, Requester, Resolver, interleave, localhost};
-use crate::config::address::{BindAddress, Proxy, TargetAt, TargetHost, UnixName};
-use crate::config::settings::{Family, Settings};
-use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY, FOUR_WAY_NAME_FRESH, UNIX_RETRY};
-use crate::protocol::frame::RefusedCode;
-use crate::report::{self, Report};
+use self::attempts::Trying;
+use self::through::Through;
+use self::unix::dial_unix;
+use super::dial_queue::Turn;
+use super::four_way::FourWay;
+use super::resolve::{Answer, LookupId, Requester, Resolver, localhost};
+use super::socket_address::with_zone;
+use crate::config::address::{TargetAt, TargetHost, UnixName};
+use crate::limits::FOUR_WAY_NAME_FRESH;
 use crate::token::{Key, Slot};
-
-/// How to dial.
-#[derive(Clone, Debug)]
-pub struct DialOptions {
-    /// What the sockets are for.
-    pub purpose: Purpose,
-    /// Which addresses count.
-    pub family: Family,
-    /// The local address.
-    pub bind: Option<BindAddress>,
-    /// The proxies on the way, the first one first; none leads straight there.
-    pub via: Arc<[Proxy]>,
-    /// For all addresses together, the lookup included.
-    pub timeout: Duration,
-    /// What holds for 4way addresses instead.
-    pub four_way: FourWayDialOptions,
-}
-
-impl DialOptions {
-    /// The family is wanted, and is that of the local address.
-    fn may_leave_for(&self, address: &SocketAddr) -> bool {
-        let bind = self.bind.and_then(|bind| bind.ip);
-        self.family.allows(address.ip()) && bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
-    }
-
-    /// As asked for.
-    pub fn of(settings: &Settings, purpose: Purpose) -> Self {
-        Self {
-            purpose,
-            family: settings.family,
-            bind: settings.bind,
-            via: settings.via.clone(),
-            timeout: settings.connect_timeout,
-            four_way: FourWayDialOptions {
-                timeout: settings.four_way_timeout,
-                clock_offset: settings.four_way_clock_offset,
-                after_loss: false,
-                report: None,
-                turns: DialQueue::default(),
-            },
-        }
-    }
-
-    /// Tells there how dials go that may take long, and takes turns with those of the same loop.
-    #[must_use]
-    pub fn within(mut self, report: &Report, turns: &DialQueue) -> Self {
-        self.four_way.report = Some(report.clone());
-        self.four_way.turns = turns.clone();
-        self
-    }
-}
 
 /// One dial under way.
 #[derive(Debug)]
@@ -117,52 +64,6 @@ enum Stage {
     FourWay(Box<FourWay>),
     /// A Unix socket whose backlog was full is tried again at that time.
     Unix(UnixName, Instant),
-}
-
-#[derive(Debug)]
-struct Trying {
-    candidates: VecDeque<SocketAddr>,
-    attempts: Vec<Attempt>,
-    /// When the next candidate is tried though none has failed.
-    next_at: Instant,
-    last_error: DialError,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    end: End,
-    slot: Slot,
-    address: SocketAddr,
-}
-
-/// How far a dial is.
-#[derive(Debug)]
-pub enum Step {
-    /// Not done: wait for an event, an answer, or [`Dial::deadline`].
-    Pending,
-    /// Done; the end is registered under the slot that was asked for.
-    Connected(End, Peer),
-    /// No address can be reached.
-    Failed(DialError),
-}
-
-/// Why nothing was reached.
-#[derive(Debug)]
-pub enum DialError {
-    /// The name has no address.
-    NoName(Arc<str>),
-    /// The last address that was tried gave this.
-    Failed(io::Error),
-    /// The local address could not be had.
-    NotBound(SocketAddr, io::Error),
-    /// Nobody answered in time.
-    TimedOut,
-    /// The kernel joined the socket to itself: nobody listens on that local port.
-    ToItself,
-    /// A proxy on the way.
-    Through(Box<Obstacle>),
-    /// A 4way dial of this very host.
-    OwnAddress,
 }
 
 impl Dial {
@@ -362,279 +263,6 @@ impl Renewal {
     }
 }
 
-impl Trying {
-    /// The answer's addresses, in the order in which they are tried.
-    fn new(answer: Answer, options: &DialOptions, port: u16, now: Instant) -> Self {
-        let (found, last_error) = match answer {
-            // This stays the error where none of them is usable, for which a local address is needed.
-            Ok(found) => match options.bind.and_then(|bind| bind.ip) {
-                Some(ip) => {
-                    let why = format!("no address of the family of {ip}").into();
-                    (found, DialError::NoName(why))
-                }
-                None => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
-            },
-            Err(reason) => (Arc::default(), DialError::NoName(reason)),
-        };
-        let usable = found
-            .iter()
-            .copied()
-            .filter(|address| options.may_leave_for(address));
-        let mut candidates: VecDeque<_> =
-            interleave(&usable.take(ADDRESSES_MAX).collect::<Vec<_>>()).into();
-        candidates
-            .iter_mut()
-            .for_each(|address| address.set_port(port));
-        Self {
-            candidates,
-            attempts: Vec::new(),
-            next_at: now,
-            last_error,
-        }
-    }
-
-    /// Takes in what epoll says of one of the attempts, whose winner will have the slot `own`.
-    fn note(&mut self, event: &Event, slot: Slot, own: Slot) {
-        let mut attempts = self.attempts.iter_mut();
-        if let Some(attempt) = attempts.find(|attempt| attempt.slot == slot) {
-            attempt.end.note(event, own);
-        }
-    }
-
-    fn run(
-        &mut self,
-        options: &DialOptions,
-        slot: Slot,
-        registry: &Registry,
-        key: Key,
-        now: Instant,
-    ) -> Step {
-        if let Some(winner) = self.collect(now) {
-            let Attempt {
-                mut end,
-                slot: had,
-                address,
-            } = winner;
-            if had != slot
-                && let Err(error) = end.reregister(registry, key, slot)
-            {
-                return Step::Failed(DialError::Failed(error));
-            }
-            return Step::Connected(end, Peer::Tcp(address));
-        }
-        while now >= self.next_at
-            && let Some(free) = self.free_slot(slot)
-            && let Some(address) = self.candidates.pop_front()
-        {
-            match start_attempt(address, options, registry, key, free) {
-                Ok(end) => {
-                    self.attempts.push(Attempt {
-                        end,
-                        slot: free,
-                        address,
-                    });
-                    self.next_at = now + ATTEMPT_DELAY;
-                }
-                Err(error) => self.last_error = error,
-            }
-        }
-        if self.attempts.is_empty() && self.candidates.is_empty() {
-            let last_error = std::mem::replace(&mut self.last_error, DialError::TimedOut);
-            return Step::Failed(last_error);
-        }
-        Step::Pending
-    }
-
-    /// The end's own slot, or one of those for further attempts, that no attempt has now.
-    fn free_slot(&self, own: Slot) -> Option<Slot> {
-        let further = (0..Slot::ATTEMPTS).map(|at| Slot(Slot::ATTEMPT.0 + at));
-        std::iter::once(own)
-            .chain(further)
-            .find(|slot| self.attempts.iter().all(|attempt| attempt.slot != *slot))
-    }
-
-    /// There is an address left to try, and room to try it.
-    fn can_start(&self) -> bool {
-        !self.candidates.is_empty() && self.attempts.len() <= usize::from(Slot::ATTEMPTS)
-    }
-
-    /// The attempt that connected, if one did. Those that failed are dropped, and the next candidate is due at once.
-    fn collect(&mut self, now: Instant) -> Option<Attempt> {
-        let mut at = 0;
-        while at < self.attempts.len() {
-            let attempt = &self.attempts[at];
-            if !attempt.end.is_writable() {
-                at += 1;
-                continue;
-            }
-            let attempt = self.attempts.swap_remove(at);
-            let error = if attempt.end.has_failed() {
-                attempt.end.take_error()
-            } else {
-                None
-            };
-            self.last_error = match error {
-                Some(error) => DialError::Failed(error),
-                None if attempt.end.is_joined_to_itself(attempt.address) => DialError::ToItself,
-                None => return Some(attempt),
-            };
-            self.next_at = now;
-        }
-        None
-    }
-}
-
-fn start_attempt(
-    address: SocketAddr,
-    options: &DialOptions,
-    registry: &Registry,
-    key: Key,
-    slot: Slot,
-) -> Result<End, DialError> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        None,
-    )?;
-    prepare(&socket, options.purpose)?;
-    if let Some(bind) = options.bind {
-        bind_local(&socket, bind, address)?;
-    }
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error.into()),
-        _ => {}
-    }
-    let mut end = End::socket(socket.into());
-    end.register(registry, key, slot)?;
-    Ok(end)
-}
-
-fn bind_local(socket: &Socket, bind: BindAddress, remote: SocketAddr) -> Result<(), DialError> {
-    let unspecified = if remote.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    match bind.port {
-        Some(_) => socket.set_reuse_address(true)?,
-        // The port is picked when the peer is known, so that one port can serve dials to several peers.
-        None => setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(io::Error::from)?,
-    }
-    let local = with_zone(
-        bind.ip.unwrap_or(unspecified),
-        bind.port.unwrap_or(0),
-        bind.zone,
-    );
-    socket
-        .bind(&local.into())
-        .map_err(|error| DialError::NotBound(local, error))
-}
-
-/// A Unix socket connects at once or not at all; EAGAIN says that its backlog is full.
-fn dial_unix(
-    name: &UnixName,
-    due: &mut Instant,
-    registry: &Registry,
-    key: Key,
-    slot: Slot,
-    now: Instant,
-) -> Step {
-    if now < *due {
-        return Step::Pending;
-    }
-    let connect = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        socket.connect(&unix_address(name)?)?;
-        let mut end = End::unix(socket.into());
-        end.register(registry, key, slot)?;
-        Ok(end)
-    };
-    match connect() {
-        Ok(end) => Step::Connected(end, Peer::Unix),
-        Err(error) if is_blocked(&error) => {
-            *due = now + UNIX_RETRY;
-            Step::Pending
-        }
-        Err(error) => Step::Failed(DialError::Failed(error)),
-    }
-}
-
-impl DialError {
-    /// The whole sentence: what was not reached, and why.
-    pub fn sentence(&self, to: &dyn fmt::Display) -> String {
-        match self {
-            Self::Through(obstacle) => obstacle.sentence(to),
-            error => format!("unable to connect to {to}: {error}"),
-        }
-    }
-
-    /// Somebody is there, and refuses, himself or by the words of a proxy.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-            Self::Through(obstacle) => obstacle.code() == RefusedCode::Refused,
-            Self::NoName(_)
-            | Self::NotBound(..)
-            | Self::TimedOut
-            | Self::ToItself
-            | Self::OwnAddress => false,
-        }
-    }
-
-    /// Trying again will not help.
-    pub fn lasts(&self) -> bool {
-        matches!(self, Self::Through(obstacle) if obstacle.lasts())
-    }
-
-    /// What the other node is told.
-    pub fn code(&self) -> RefusedCode {
-        match self {
-            Self::NoName(_) => RefusedCode::NoName,
-            Self::TimedOut => RefusedCode::Timeout,
-            Self::ToItself | Self::OwnAddress => RefusedCode::Refused,
-            Self::Through(obstacle) => obstacle.code(),
-            Self::NotBound(..) => RefusedCode::Other,
-            Self::Failed(error) => match error.raw_os_error() {
-                Some(libc::ECONNREFUSED | libc::ECONNRESET | libc::ENOENT) => RefusedCode::Refused,
-                Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EPERM) => {
-                    RefusedCode::Unreachable
-                }
-                Some(libc::ETIMEDOUT) => RefusedCode::Timeout,
-                _ => RefusedCode::Other,
-            },
-        }
-    }
-}
-
-impl From<io::Error> for DialError {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoName(reason) => f.write_str(reason),
-            Self::TimedOut => f.write_str("connection timed out"),
-            Self::ToItself => f.write_str("nobody listens there: the socket connected to itself"),
-            Self::OwnAddress => {
-                f.write_str("the peer is this very host: the socket connected to itself")
-            }
-            Self::Failed(error) => f.write_str(&report::reason(error)),
-            Self::NotBound(local, error) => {
-                f.write_str("unable to bind to ")?;
-                match local.port() {
-                    0 => local.ip().fmt(f)?,
-                    _ => local.fmt(f)?,
-                }
-                write!(f, ": {}", report::reason(error))
-            }
-            Self::Through(obstacle) => obstacle.fmt(f),
-        }
-    }
-}
-
 /// Longer than any option can be.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -642,7 +270,10 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 mod tests {
     use super::*;
     use mio::{Poll, Token, Waker};
-    use std::net::{IpAddr, TcpListener};
+    use std::net::{IpAddr, SocketAddr, TcpListener};
+
+    use crate::config::settings::{Family, Settings};
+    use crate::sockets::options::Purpose;
 
     const KEY: Key = Key {
         index: 0,

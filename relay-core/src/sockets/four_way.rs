@@ -18,11 +18,13 @@ use mio::event::Event;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
 
-use super::dial::{DialError, DialOptions, Step};
-use super::dial_queue::DialQueue;
+use super::accepted::Peer;
+use super::dial::dial_options::{DialOptions, FourWayDialOptions};
+use super::dial::error::DialError;
+use super::dial::step::Step;
 use super::end::End;
-use super::listen::{Peer, with_zone};
 use super::options::{Purpose, prepare};
+use super::socket_address::with_zone;
 use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
 use crate::linux::errors;
@@ -30,25 +32,9 @@ use crate::linux::instant::{CpuPin, SPIN_MAX, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
 use crate::linux::ttl;
 use crate::policy::ticks::{Answer, Ticks};
-use crate::report::Report;
 use crate::token::{Key, Slot};
 
 use self::dial_log::DialLog;
-
-/// What is particular to such dials.
-#[derive(Clone, Debug, Default)]
-pub struct FourWayDialOptions {
-    /// For how long tries are made; without end if `None`.
-    pub timeout: Option<Duration>,
-    /// Added to the wall clock, for tests.
-    pub clock_offset: Duration,
-    /// A connection of the same ports has just broken.
-    pub after_loss: bool,
-    /// Who is told how it goes.
-    pub report: Option<Report>,
-    /// Dials of one address are made one after the other.
-    pub turns: DialQueue,
-}
 
 /// See the module.
 #[derive(Debug)]

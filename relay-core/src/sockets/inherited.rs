@@ -13,8 +13,8 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::isatty;
 use socket2::SockRef;
 
+use super::accepted::{Accepted, Peer};
 use super::end::{End, Medium};
-use super::listen::{Accepted, Peer};
 use super::options::{Purpose, prepare};
 use crate::config::address::{ListenAt, ListenPoint, Target, TargetAt};
 use crate::protocol::addresses::Addresses;

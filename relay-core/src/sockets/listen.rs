@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use mio::event::Source as _;
@@ -14,16 +13,18 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::sys::socket::{Backlog, listen};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
+use super::accepted::{Accepted, Peer};
 use super::end::End;
 use super::inherited;
 use super::options::{Purpose, prepare};
 use super::resolve::lookup_reason;
+use super::socket_address::{unix_address, with_zone};
+use super::socket_file::{SocketFile, is_stale};
 use crate::config::address::{ListenAt, ListenHost, UnixName};
 use crate::config::settings::Family;
 use crate::limits::BACKLOG;
-use crate::protocol::addresses::Addresses;
 
 /// A bound socket that clients or links come in by.
 #[derive(Debug)]
@@ -39,30 +40,6 @@ pub struct Listener {
 enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
-}
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// An address; a v4-mapped one is shown as IPv4.
-    Tcp(SocketAddr),
-    /// A Unix socket, which has no address that tells anything.
-    Unix,
-    /// Descriptors that were inherited.
-    Inherited,
-    /// Somebody of whom a proxy told something that is no address.
-    Unknown,
-}
-
-/// A connection that came in.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The socket, with the options of its listener.
-    pub end: End,
-    /// Who is there.
-    pub peer: Peer,
-    /// Who is behind that, if somebody who knows has said so.
-    pub told: Option<Addresses>,
 }
 
 /// The addresses of names to listen on: a range of ports asks for its name once.
@@ -197,54 +174,6 @@ fn bind_unix(name: &UnixName) -> io::Result<Listener> {
         name: Some(name.clone()),
         file: SocketFile::of(name),
     })
-}
-
-/// A socket file that was made here, told from one that took its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SocketFile {
-    device: u64,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn of(name: &UnixName) -> Option<Self> {
-        let UnixName::Path(path) = name else {
-            return None;
-        };
-        let file = std::fs::symlink_metadata(path).ok()?;
-        file.file_type().is_socket().then(|| Self {
-            device: file.dev(),
-            inode: file.ino(),
-        })
-    }
-}
-
-/// Nobody listens on that socket file: its process was killed.
-fn is_stale(address: &SockAddr) -> bool {
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)
-        .and_then(|socket| socket.connect(address));
-    probe.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// The address of a Unix socket.
-pub fn unix_address(name: &UnixName) -> io::Result<SockAddr> {
-    match name {
-        UnixName::Path(path) => SockAddr::unix(path),
-        UnixName::Abstract(bytes) => {
-            use std::os::unix::ffi::OsStrExt as _;
-            let mut name = vec![0];
-            name.extend_from_slice(bytes);
-            SockAddr::unix(std::ffi::OsStr::from_bytes(&name))
-        }
-    }
-}
-
-/// An address with the interface that a link-local one belongs to.
-pub fn with_zone(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
-    match ip {
-        IpAddr::V4(ip) => SocketAddr::from((ip, port)),
-        IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, zone)),
-    }
 }
 
 fn adopt(socket: OwnedFd, purpose: Purpose) -> io::Result<Listener> {
@@ -397,49 +326,8 @@ impl Listener {
     }
 }
 
-impl Accepted {
-    /// Whom the session is for.
-    pub fn client(&self) -> Peer {
-        match self.told {
-            Some(told) => Peer::Tcp(told.client()),
-            None => self.peer,
-        }
-    }
-
-    /// The client's address and the one that it connected to, where it has them.
-    pub fn addresses(&self) -> Option<Addresses> {
-        self.told.or_else(|| {
-            let client = self.peer.address()?;
-            Some(Addresses::new(client, self.end.local_address()?))
-        })
-    }
-}
-
 impl Drop for Listener {
     fn drop(&mut self) {
         let _ = self.remove_file();
-    }
-}
-
-impl Peer {
-    /// The address, where it has one.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(address) => Some(*address),
-            Self::Unix | Self::Inherited | Self::Unknown => None,
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => {
-                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f)
-            }
-            Self::Unix => f.write_str("unix"),
-            Self::Inherited => f.write_str("stdin"),
-            Self::Unknown => f.write_str("unknown"),
-        }
     }
 }

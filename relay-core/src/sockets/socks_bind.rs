@@ -10,10 +10,10 @@ use std::time::Instant;
 use mio::Registry;
 use mio::event::Event;
 
+use super::accepted::{Accepted, Peer};
+use super::dial::FourWayDialOptions;
 use super::dial::{Dial, DialOptions, Step};
 use super::end::End;
-use super::four_way::FourWayDialOptions;
-use super::listen::{Accepted, Peer};
 use super::options::Purpose;
 use super::proxy_handshake::{Failure, ProxyHandshake, Talk};
 use super::resolve::{Answer, LookupId, Resolver};

@@ -3,7 +3,6 @@
 //! Whose names are resolved here has all its addresses tried, one after the other: each try takes a connection of its own to the
 //! first proxy, since a proxy that refused is done with that connection.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,15 +10,18 @@ use std::time::Instant;
 use mio::Registry;
 use mio::event::Event;
 
-use super::{DialError, DialOptions, Step, Trying};
+use super::attempts::Trying;
+use super::dial_options::DialOptions;
+use super::error::{DialError, Obstacle, What};
+use super::step::Step;
 use crate::config::address::{Proxy, ProxyProtocol, TargetHost};
 use crate::limits::ADDRESSES_MAX;
-use crate::protocol::frame::RefusedCode;
-use crate::protocol::proxy::{Command, Host, Kind, Place};
+use crate::protocol::proxy::{Command, Host, Place};
+use crate::sockets::accepted::Peer;
 use crate::sockets::end::End;
-use crate::sockets::listen::{Peer, with_zone};
 use crate::sockets::proxy_handshake::{Failure, ProxyHandshake, Talk};
 use crate::sockets::resolve::{Answer, LookupId, Requester, Resolver, interleave, localhost};
+use crate::sockets::socket_address::with_zone;
 use crate::token::{Key, Slot};
 
 /// See the module.
@@ -64,27 +66,6 @@ struct Asking {
     /// The first proxy.
     peer: Peer,
     handshake: ProxyHandshake,
-}
-
-/// Why the target was not reached through the proxies.
-#[derive(Debug)]
-pub struct Obstacle {
-    /// The proxy that it lies with, as messages name it.
-    proxy: String,
-    /// What that proxy was asked for, unless that is the target as it was typed.
-    asked: Option<String>,
-    /// The proxy was asked for the target itself.
-    at_last: bool,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    /// The first proxy was not reached.
-    NotReached(Box<DialError>),
-    /// The name, and why it has no address.
-    NoName(String, Arc<str>),
-    Failure(Failure),
 }
 
 impl Through {
@@ -386,64 +367,4 @@ fn no_name(name: &str, reason: Arc<str>, options: &DialOptions) -> DialError {
         at_last: true,
         what: What::NoName(name.to_owned(), reason),
     }))
-}
-
-impl Obstacle {
-    /// The whole sentence about the target `to`.
-    pub(super) fn sentence(&self, to: &dyn fmt::Display) -> String {
-        let Self {
-            proxy,
-            asked,
-            at_last,
-            what,
-        } = self;
-        match what {
-            What::NotReached(error) => {
-                format!("unable to reach {to}: unable to connect to {proxy}: {error}")
-            }
-            What::NoName(name, reason) => {
-                format!("unable to reach {to}: unable to resolve {name}: {reason}")
-            }
-            What::Failure(failure) => match asked {
-                Some(asked) if !at_last => format!(
-                    "unable to reach {to}: unable to reach {asked} through {proxy}: {failure}"
-                ),
-                // The name was resolved here: this is what the proxy was asked for.
-                Some(asked) if *asked != to.to_string() => {
-                    format!("unable to reach {to} ({asked}) through {proxy}: {failure}")
-                }
-                _ => format!("unable to reach {to} through {proxy}: {failure}"),
-            },
-        }
-    }
-
-    pub(super) fn code(&self) -> RefusedCode {
-        match &self.what {
-            What::NotReached(_) => RefusedCode::Unreachable,
-            What::NoName(..) => RefusedCode::NoName,
-            What::Failure(Failure::Silent) => RefusedCode::Timeout,
-            What::Failure(Failure::Refused(refusal)) => match refusal.kind() {
-                Kind::Refused => RefusedCode::Refused,
-                Kind::Unreachable | Kind::Forbidden => RefusedCode::Unreachable,
-                Kind::Timeout => RefusedCode::Timeout,
-                Kind::Fault => RefusedCode::Other,
-            },
-            What::Failure(_) => RefusedCode::Other,
-        }
-    }
-
-    /// The proxy will not do this, however often it is asked.
-    pub(super) fn lasts(&self) -> bool {
-        matches!(&self.what, What::Failure(Failure::Refused(refusal)) if refusal.kind() == Kind::Forbidden)
-    }
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::NotReached(error) => error.fmt(f),
-            What::NoName(_, reason) => f.write_str(reason),
-            What::Failure(failure) => failure.fmt(f),
-        }
-    }
 }

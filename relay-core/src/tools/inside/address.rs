@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use crate::config::address::{Proxy, Target, TargetAt, TargetHost, UnixName};
 use crate::config::settings::Family;
-use crate::sockets::listen::with_zone;
 use crate::sockets::resolve::localhost;
+use crate::sockets::socket_address::with_zone;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use crate::protocol::proxy_header;
 use crate::session::account::Account;
 use crate::session::close_reason::CloseReason;
 use crate::session::link_driver::{Ended, Stage};
+use crate::sockets::accepted::Peer;
 use crate::sockets::dial::{Dial, DialError};
 use crate::sockets::inherited;
-use crate::sockets::listen::Peer;
 use crate::sockets::options::Purpose;
 use crate::token::{Key, Slot};
 

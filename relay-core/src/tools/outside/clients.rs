@@ -13,8 +13,8 @@ use crate::session::account::Account;
 use crate::session::awaiting_header::{AwaitingHeader, Progress};
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::close_end;
+use crate::sockets::accepted::Accepted;
 use crate::sockets::end::End;
-use crate::sockets::listen::Accepted;
 use crate::token::{Key, Slot};
 
 /// A client, before its server has accepted.

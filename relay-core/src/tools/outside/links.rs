@@ -15,8 +15,8 @@ use crate::session::close_reason::{CloseReason, Side};
 use crate::session::link_close::LinkClose;
 use crate::session::link_driver::{Ended, LinkDriver, LinkEvent, Next, Stage};
 use crate::session::link_end::LinkEnd;
+use crate::sockets::accepted::{Accepted, Peer};
 use crate::sockets::end::End;
-use crate::sockets::listen::{Accepted, Peer};
 use crate::token::{Key, Slot};
 
 /// A link, and whose it is.

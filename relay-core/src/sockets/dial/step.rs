@@ -1,0 +1,16 @@
+//! How far a dial is.
+
+use super::error::DialError;
+use crate::sockets::accepted::Peer;
+use crate::sockets::end::End;
+
+/// How far a dial is.
+#[derive(Debug)]
+pub enum Step {
+    /// Not done: wait for an event, an answer, or [`Dial::deadline`].
+    Pending,
+    /// Done; the end is registered under the slot that was asked for.
+    Connected(End, Peer),
+    /// No address can be reached.
+    Failed(DialError),
+}
