@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::Result;
 use crate::contestant::{self, Contestant};
 use crate::load::Load;
+use crate::result::Result;
 
 /// Measures TCP relays side by side
 #[derive(Parser)]
@@ -150,8 +150,7 @@ impl TrialArgs {
     }
 
     pub(crate) fn load(&self) -> Result<Load> {
-        let named = Load::ALL.into_iter().find(|load| load.name() == self.load);
-        named.ok_or_else(|| format!("no load is called {:?}", self.load).into())
+        Load::named(&self.load).ok_or_else(|| format!("no load is called {:?}", self.load).into())
     }
 }
 

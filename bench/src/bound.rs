@@ -13,7 +13,7 @@ use std::thread;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
-use crate::Result;
+use crate::result::Result;
 
 /// Relays every connection to `listen` to a connection of its own to `dial`, for ever.
 pub(crate) fn serve(listen: SocketAddr, dial: SocketAddr) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use crate::contestant::Contest;
 use crate::figures::Figures;
-use crate::load::{Load, Quantity};
+use crate::load::Load;
+use crate::quantity::Quantity;
 
 /// One column of a table.
 pub(crate) struct Column {

@@ -1,19 +1,20 @@
 //! Who is measured: how each is started, as its users would start it.
 
+mod bound;
 mod haproxy;
 mod keyed;
 mod nginx;
+mod nodes;
 mod rinetd;
+mod row;
 mod socat;
 mod ssh;
+mod tcpfwd;
+mod tcpserver;
 
-use std::ffi::OsStr;
-use std::net::SocketAddr;
-use std::process::Command;
-
-use crate::Result;
 use crate::load::Load;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 /// One way from the clients to the server.
@@ -82,14 +83,14 @@ pub(crate) const ALL: &[Contestant] = &[
         name: "bound",
         title: "the bound",
         contests: &[Contest::OneRelay],
-        start: bound,
+        start: bound::one,
         sits_out: &[Load::Idle],
     },
     Contestant {
         name: "tcpfwd",
         title: "**tcpfwd**",
         contests: &[Contest::OneRelay],
-        start: tcpfwd,
+        start: tcpfwd::start,
         sits_out: &[],
     },
     Contestant {
@@ -117,7 +118,7 @@ pub(crate) const ALL: &[Contestant] = &[
         name: "tcpserver",
         title: "tcpserver + nc",
         contests: &[Contest::OneRelay],
-        start: tcpserver,
+        start: tcpserver::start,
         sits_out: &[],
     },
     Contestant {
@@ -131,21 +132,21 @@ pub(crate) const ALL: &[Contestant] = &[
         name: "bound-pair",
         title: "two bounds in a row",
         contests: &[Contest::TwoNodes],
-        start: bound_pair,
+        start: bound::pair,
         sits_out: &[Load::Idle],
     },
     Contestant {
         name: "nodes",
         title: "**listen-listen + connect-connect**",
         contests: &[Contest::TwoNodes],
-        start: nodes,
+        start: nodes::plain,
         sits_out: &[],
     },
     Contestant {
         name: "nodes-keyed",
         title: "**listen-listen + connect-connect**, `--key-file`",
         contests: &[Contest::TwoNodes],
-        start: keyed::nodes,
+        start: keyed::key_file,
         sits_out: &[],
     },
     Contestant {
@@ -195,92 +196,3 @@ const BULK_8_BOTH_WAYS: Load = Load::Bulk {
     streams: 8,
     both_ways: true,
 };
-
-fn bound(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .arg("bound")
-        .arg(site.clients.to_string())
-        .arg(site.server.to_string());
-    relay.start(&command, site.file("bound.log"), Some(site.clients.port()))?;
-    Ok(relay)
-}
-
-fn bound_pair(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
-    for (number, (listen, dial)) in [(site.clients, site.link), (site.link, site.server)]
-        .into_iter()
-        .enumerate()
-    {
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg("bound")
-            .arg(listen.to_string())
-            .arg(dial.to_string());
-        relay.start(
-            &command,
-            site.file(&format!("bound-{number}.log")),
-            Some(listen.port()),
-        )?;
-    }
-    Ok(relay)
-}
-
-fn tcpfwd(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
-    let mut command = site.tool("tcpfwd")?;
-    command
-        .arg(site.clients.to_string())
-        .arg(site.server.to_string());
-    relay.start(&command, site.file("tcpfwd.log"), Some(site.clients.port()))?;
-    Ok(relay)
-}
-
-fn nodes(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
-    two_nodes(site, &mut relay, &[], site.link, site.link, |_| Ok(()))?;
-    Ok(relay)
-}
-
-/// Both nodes with these options, the link from `dialled` to `accepted`, and what is `between` the two.
-fn two_nodes(
-    site: &Site<'_>,
-    relay: &mut Relay,
-    options: &[&OsStr],
-    accepted: SocketAddr,
-    dialled: SocketAddr,
-    between: impl FnOnce(&mut Relay) -> Result<()>,
-) -> Result<()> {
-    let mut outer = site.tool("listen-listen")?;
-    outer.args(options);
-    outer
-        .arg(site.clients.to_string())
-        .arg(accepted.to_string());
-    let log = site.file("listen-listen.log");
-    relay.start(&outer, log, Some(accepted.port()))?;
-    between(relay)?;
-    let mut inner = site.tool("connect-connect")?;
-    inner.args(options);
-    inner.arg(dialled.to_string()).arg(site.server.to_string());
-    relay.start(&inner, site.file("connect-connect.log"), None)
-}
-
-fn tcpserver(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
-    let netcat = site.peer("nc")?;
-    let mut command = site.peer("tcpserver")?;
-    command
-        .args(["-RHl0", "-c5000", "-b1024", "127.0.0.1"])
-        .arg(site.clients.port().to_string());
-    command
-        .arg(netcat.get_program())
-        .args(["-N", "127.0.0.1"])
-        .arg(site.server.port().to_string());
-    relay.start(
-        &command,
-        site.file("tcpserver.log"),
-        Some(site.clients.port()),
-    )?;
-    Ok(relay)
-}

@@ -5,14 +5,16 @@
 //! with their namespace.
 
 use std::fs;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::close;
 
-use crate::Result;
+use crate::result::Result;
 
 /// The command that runs `command` on a leash.
 pub(crate) fn on_leash(command: &Command) -> Result<Command> {
@@ -34,6 +36,15 @@ pub(crate) fn become_command(command: &[String]) -> Result<()> {
         Command::new(program).args(args).exec()
     )
     .into())
+}
+
+/// Stdin is a pipe from the process that runs the rounds. When that process ends, however it does, the pipe does,
+/// and with this process its namespace and all relays.
+pub(crate) fn end_with_stdin() {
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(1);
+    });
 }
 
 /// A shell or make(1) may have left descriptors open in all its children. A contestant that forks would have them

@@ -34,10 +34,14 @@
 
 mod args;
 mod bound;
+mod client;
+mod clients;
 mod columns;
 mod contestant;
 mod figures;
+mod flood;
 mod leash;
+mod line;
 mod listeners;
 mod load;
 mod machine;
@@ -45,11 +49,16 @@ mod namespace;
 mod ports;
 mod process_tree;
 mod punch;
+mod punch_process;
 mod punches;
+mod quantity;
 mod relay;
 mod report;
+mod result;
 mod rounds;
 mod scratch;
+mod server;
+mod service;
 mod site;
 mod spread;
 mod table;
@@ -63,9 +72,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Command, CommandLine};
-
-/// What may go wrong here is only ever told to a person.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::result::Result;
 
 fn main() -> ExitCode {
     match run(CommandLine::parse()) {
@@ -83,7 +90,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
         Some(Command::Ports { binaries }) => ports::run(binaries.as_deref()),
         Some(Command::Trial(args)) => trial_process::run(&args),
-        Some(Command::Punches { trials }) => punch::run(trials),
+        Some(Command::Punches { trials }) => punch_process::run(trials),
         Some(Command::Leash { command }) => leash::become_command(&command),
         None => rounds::run(&command_line.options),
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-use crate::Result;
+use crate::result::Result;
 
 /// How far a trial can be kept apart here.
 #[derive(Clone, Copy)]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::args::own_directory;
 use crate::leash::on_leash;
-use crate::{Result, process_tree, table};
+use crate::result::Result;
+use crate::{process_tree, table};
 
 /// Starts tcpfwd with one port and with many, and prints what is found.
 pub(crate) fn run(binaries: Option<&Path>) -> Result<()> {

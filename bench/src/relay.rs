@@ -13,7 +13,8 @@ use nix::unistd::Pid;
 
 use crate::leash::on_leash;
 use crate::listeners::is_listening;
-use crate::{Result, process_tree};
+use crate::process_tree;
+use crate::result::Result;
 
 /// No node, one or two. Dropped, it leaves no process behind.
 #[derive(Default)]
@@ -34,6 +35,13 @@ struct Node {
 }
 
 impl Relay {
+    /// Starts a relay of one node, and waits until it listens on `port`.
+    pub(crate) fn single(command: &Command, log: PathBuf, port: u16) -> Result<Relay> {
+        let mut relay = Relay::default();
+        relay.start(command, log, Some(port))?;
+        Ok(relay)
+    }
+
     /// Starts one more node, and waits until somebody listens on `port` if one is given.
     pub(crate) fn start(
         &mut self,

@@ -10,9 +10,11 @@ use std::process::{Child, Stdio};
 use relay_tests::network;
 
 use crate::args::{Options, Plan};
-use crate::figures::{Figures, Line};
+use crate::figures::Figures;
+use crate::line::Line;
 use crate::namespace::Isolation;
-use crate::{Result, report};
+use crate::report;
+use crate::result::Result;
 
 /// Runs what the command line asks for. Progress goes to stderr, the report to stdout.
 pub(crate) fn run(options: &Options) -> Result<()> {

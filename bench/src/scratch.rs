@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::result::Result;
 
 /// Dropped, it is removed with all that is in it.
 pub(crate) struct Scratch(PathBuf);

@@ -1,9 +1,10 @@
 //! What the tools are meant to reach, and whether they do.
 
 use crate::figures::Figures;
-use crate::load::{Load, Quantity};
+use crate::load::Load;
 use crate::punch::Setting;
 use crate::punches::Punches;
+use crate::quantity::Quantity;
 
 /// One figure of one of our tools, and its limit.
 struct Target {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Result;
+use crate::client;
 use crate::contestant::Contestant;
-use crate::load::{self, Load, Reading, Server, Service};
 use crate::relay::Relay;
+use crate::result::Result;
+use crate::server::Server;
+use crate::service::Service;
 use crate::site::Site;
 
 /// A relay that stands between clients and a server, both of this process.
@@ -23,34 +25,30 @@ pub(crate) struct Trial {
     _server: Server,
 }
 
-/// Starts the server and the contestant, runs the load, and ends both.
-pub(crate) fn run(
-    contestant: &Contestant,
-    load: Load,
-    site: &Site<'_>,
-    duration: Duration,
-) -> Result<Vec<Reading>> {
-    let counter = Arc::new(AtomicU64::new(0));
-    let server = Server::start(site.server, Arc::clone(&counter))?;
-    let relay = (contestant.start)(site)?;
-    let entry = if relay.has_nodes() {
-        site.clients
-    } else {
-        site.server
-    };
-    let mut trial = Trial {
-        entry,
-        duration,
-        counter,
-        relay,
-        _server: server,
-    };
-    let readings = load.run(&trial);
-    trial.relay.check()?; // says more than what the load saw of it
-    readings
-}
-
 impl Trial {
+    /// Starts the server and the contestant. Both end when the value is dropped.
+    pub(crate) fn start(
+        contestant: &Contestant,
+        site: &Site<'_>,
+        duration: Duration,
+    ) -> Result<Trial> {
+        let counter = Arc::new(AtomicU64::new(0));
+        let server = Server::start(site.server, Arc::clone(&counter))?;
+        let relay = (contestant.start)(site)?;
+        let entry = if relay.has_nodes() {
+            site.clients
+        } else {
+            site.server
+        };
+        Ok(Trial {
+            entry,
+            duration,
+            counter,
+            relay,
+            _server: server,
+        })
+    }
+
     /// How many bytes of bulk have arrived so far, at either end.
     pub(crate) fn received(&self) -> u64 {
         self.counter.load(Ordering::Relaxed)
@@ -58,7 +56,7 @@ impl Trial {
 
     /// A connection through the relay that has been answered by the server.
     pub(crate) fn open(&self, service: Service) -> Result<TcpStream> {
-        load::open(self.entry, service, Instant::now() + OPEN_TIMEOUT)
+        client::open(self.entry, service, Instant::now() + OPEN_TIMEOUT)
     }
 }
 

@@ -6,18 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::two_nodes;
-use crate::Result;
+use super::nodes;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 /// Both nodes with `--key-file`.
-pub(super) fn nodes(site: &Site<'_>) -> Result<Relay> {
+pub(super) fn key_file(site: &Site<'_>) -> Result<Relay> {
     let key = site.write("link.key", KEY)?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     let key: [&std::ffi::OsStr; 2] = ["--key-file".as_ref(), key.as_ref()];
     let mut relay = Relay::default();
-    two_nodes(site, &mut relay, &key, site.link, site.link, |_| Ok(()))?;
+    nodes::start(site, &mut relay, &key, (site.link, site.link), |_| Ok(()))?;
     Ok(relay)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn stunnel(site: &Site<'_>) -> Result<Relay> {
             site.link,
         )
     };
-    two_nodes(site, &mut relay, &[], site.tunnel.0, site.tunnel.1, tunnel)?;
+    nodes::start(site, &mut relay, &[], site.tunnel, tunnel)?;
     Ok(relay)
 }
 

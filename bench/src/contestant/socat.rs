@@ -1,20 +1,18 @@
 //! socat: a process for each session, and the well-known pair of commands that listen twice and dial twice.
 
-use crate::Result;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 /// From the clients to the server. The backlog of 5 that socat has by itself would be what is measured.
 pub(super) fn one(site: &Site<'_>) -> Result<Relay> {
-    let mut relay = Relay::default();
     let mut command = site.peer("socat")?;
     command.arg(format!(
         "tcp-l:{},reuseaddr,fork,backlog=1024",
         site.clients.port()
     ));
     command.arg(format!("tcp:{}", site.server));
-    relay.start(&command, site.file("socat.log"), Some(site.clients.port()))?;
-    Ok(relay)
+    Relay::single(&command, site.file("socat.log"), site.clients.port())
 }
 
 /// The pair as it is usually written.

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{User, getuid};
 
-use crate::Result;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 pub(super) fn start(site: &Site<'_>) -> Result<Relay> {

@@ -8,8 +8,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::latencies::Latencies;
-use super::{Quantity, Reading, Service};
-use crate::Result;
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
 /// Keeps as many sessions going as there are slots. The latency is from the dial to the answer.

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Service;
-use crate::Result;
+use crate::result::Result;
+use crate::service::Service;
 
 /// Dials `entry`, asks for `service` and reads the acknowledgement, again and again until it succeeds or `deadline`
 /// has come.

@@ -1,14 +1,14 @@
 //! Bulk: how many bytes a second go through, and what the relay pays for them.
 
-use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Quantity, Reading, Service};
-use crate::Result;
+use crate::flood::{drain, flood};
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
 /// Measures `streams` connections at once. A byte counts when it was received, at either end.
@@ -72,23 +72,6 @@ impl Drop for Streams {
     }
 }
 
-/// Sends until the connection ends.
-pub(super) fn flood(mut stream: &TcpStream) {
-    let bytes = vec![0; SEND_BYTES];
-    while stream.write_all(&bytes).is_ok() {}
-}
-
-/// Receives until the connection ends, and counts.
-///
-/// It takes the bytes as any receiver does. One that lets the kernel drop them (MSG_TRUNC) would sleep and wake for each
-/// segment, and measure that.
-pub(super) fn drain(mut stream: &TcpStream, received: &AtomicU64) {
-    let mut buffer = vec![0; RECEIVE_BYTES];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        received.fetch_add(count as u64, Ordering::Relaxed);
-    }
-}
-
 struct Snapshot {
     time: Instant,
     received: u64,
@@ -107,9 +90,3 @@ impl Snapshot {
 
 /// Until windows and pipes have grown.
 const WARM_UP: Duration = Duration::from_millis(300);
-
-/// In one call; small enough to stay in the cache.
-const SEND_BYTES: usize = 256 * 1024;
-
-/// In one call, at most; small enough to stay in the cache.
-const RECEIVE_BYTES: usize = 256 * 1024;

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::bulk;
 use super::latencies::Latencies;
-use super::{Quantity, Reading, Service, bulk};
-use crate::Result;
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
 /// Measures pings alone, on so many connections.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Quantity, Reading};
+use crate::quantity::{Quantity, Reading};
 
 /// Every latency of a trial, kept as it is: some hundred thousand numbers are not worth a histogram.
 #[derive(Default)]
