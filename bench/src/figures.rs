@@ -9,7 +9,7 @@ use crate::punches::Punches;
 use crate::quantity::Quantity;
 use crate::spread::Spread;
 
-/// What was measured, by what it is of and then by round.
+/// What was measured, by contestant, load and quantity, and then by round.
 #[derive(Default)]
 pub(crate) struct Figures {
     values: BTreeMap<Key, BTreeMap<u32, f64>>,
@@ -20,7 +20,7 @@ pub(crate) struct Figures {
 type Key = (&'static str, Load, Quantity);
 
 impl Figures {
-    /// Adds what `round` reports.
+    /// Adds a line that `round` reported.
     pub(crate) fn add(&mut self, round: u32, line: Line) {
         match line {
             Line::Figure(figure) => {
@@ -39,7 +39,7 @@ impl Figures {
         }
     }
 
-    /// A figure itself.
+    /// Returns the figure of a contestant over all rounds.
     pub(crate) fn absolute(
         &self,
         contestant: &'static str,
@@ -52,7 +52,8 @@ impl Figures {
         )
     }
 
-    /// A figure divided by the largest of `others` in the same round; rounds without any of these are left out.
+    /// Returns a figure divided by the largest figure of `others` in the same round. A round in which none of `others` was
+    /// measured is left out.
     pub(crate) fn ratio(
         &self,
         contestant: &'static str,
@@ -71,12 +72,12 @@ impl Figures {
         Spread::of(ratios)
     }
 
-    /// The trials of a setting.
+    /// Returns the trials of a setting, or None if there are none.
     pub(crate) fn punches(&self, setting: Setting) -> Option<Punches<'_>> {
         Punches::of(self.punches.get(&setting)?)
     }
 
-    /// What was not measured, and why.
+    /// Returns each contestant and load that was not measured, and the reason.
     pub(crate) fn skipped(&self) -> impl Iterator<Item = (&'static str, Load, &str)> {
         self.skipped
             .iter()

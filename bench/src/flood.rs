@@ -10,10 +10,10 @@ pub(crate) fn flood(mut stream: &TcpStream) {
     while stream.write_all(&bytes).is_ok() {}
 }
 
-/// Receives until the connection ends, and counts.
+/// Receives until the connection ends and adds the number of bytes to `received`.
 ///
-/// It takes the bytes as any receiver does. One that lets the kernel drop them (MSG_TRUNC) would sleep and wake for each
-/// segment, and measure that.
+/// It reads the bytes as an ordinary receiver does. With MSG_TRUNC the kernel would drop them, and the thread would sleep
+/// and wake for each segment; that would be measured instead.
 pub(crate) fn drain(mut stream: &TcpStream, received: &AtomicU64) {
     let mut buffer = vec![0; RECEIVE_BYTES];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -21,8 +21,8 @@ pub(crate) fn drain(mut stream: &TcpStream, received: &AtomicU64) {
     }
 }
 
-/// In one call; small enough to stay in the cache.
+/// Bytes of one write(2). They fit in the cache.
 const SEND_BYTES: usize = 256 * 1024;
 
-/// In one call, at most; small enough to stay in the cache.
+/// The most bytes of one read(2). They fit in the cache.
 const RECEIVE_BYTES: usize = 256 * 1024;

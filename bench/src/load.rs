@@ -1,27 +1,27 @@
-//! What the clients do, and what is measured of it.
+//! The loads: what the clients do.
 
 use std::fmt;
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Load {
-    /// Streams that are never short of bytes, from the clients to the server or both ways.
+    /// Streams that always have bytes to send, from the clients to the server or both ways.
     Bulk {
-        /// How many at once.
+        /// Number of streams at the same time.
         streams: usize,
-        /// Whether the server sends as well.
+        /// Whether the server sends too.
         both_ways: bool,
     },
-    /// 64 bytes there and back, on 64 connections at once.
+    /// 64 bytes to the server and back, on 64 connections at the same time.
     PingPong,
-    /// The same on so many connections, while one more carries bulk from its client to the server.
+    /// Ping-pong, while one more connection carries bulk from its client to the server.
     PingPongBesideBulk {
-        /// How many at once.
+        /// Number of ping-pong connections.
         connections: usize,
     },
-    /// Connect, send a few bytes, read the answer, close; 32 at once.
+    /// Connect, send a few bytes, read the answer, close; 32 sessions at the same time.
     Sessions,
-    /// Thousands of sessions that have said something once, and now nothing.
+    /// Thousands of sessions that have exchanged one byte and are idle.
     Idle,
 }
 
@@ -51,7 +51,7 @@ impl Load {
         Load::Idle,
     ];
 
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Load::Bulk {
@@ -76,13 +76,13 @@ impl Load {
         }
     }
 
-    /// The load of this name.
+    /// Returns the load of this name.
     pub(crate) fn named(name: &str) -> Option<Load> {
         Load::ALL.into_iter().find(|load| load.name() == name)
     }
 
-    /// Whether `word` on the command line names this load, or the family it is of.
-    pub(crate) fn is_meant_by(self, word: &str) -> bool {
+    /// Reports whether `word` on the command line is the name of this load or the first word of its name.
+    pub(crate) fn matches(self, word: &str) -> bool {
         let rest = self.name().strip_prefix(word);
         rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && !word.contains('-')))
     }

@@ -1,27 +1,27 @@
-//! What a trial of hole punching is: its setting and its result.
+//! A trial of hole punching: its setting and its result.
 
 use std::fmt;
 use std::time::Duration;
 
 use relay_tests::nat_lab::{Firewall, Laboratory};
 
-/// What is between the two.
+/// What is between the two hosts.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Setting {
-    /// Firewalls that drop what they do not expect.
+    /// Firewalls that drop unexpected segments.
     Drop,
-    /// Firewalls that reset it, and nothing that takes time.
+    /// Firewalls that answer unexpected segments with a reset; no delay between them.
     Reset,
-    /// Firewalls that reset it, 20 ms from one to the other, and clocks that differ by 10 ms.
+    /// Firewalls that reset, a delay of 20 ms from one to the other, and clocks that differ by 10 ms.
     ResetSlow,
 }
 
-/// One trial.
+/// The result of one trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Punch {
-    /// None if they did not meet in [`PATIENCE`].
+    /// The time until both were connected, in seconds. None if they did not connect.
     pub(crate) seconds: Option<f64>,
-    /// How often the later one dialled.
+    /// The number of dials of the later one.
     pub(crate) dials: u64,
 }
 
@@ -29,7 +29,7 @@ impl Setting {
     /// Every setting, in the order of the report.
     pub(crate) const ALL: [Setting; 3] = [Setting::Drop, Setting::Reset, Setting::ResetSlow];
 
-    /// For the report.
+    /// Returns the name in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Setting::Drop => "firewalls that drop",
@@ -38,7 +38,7 @@ impl Setting {
         }
     }
 
-    /// The word that stands for it in lines and targets.
+    /// Returns the name in lines and targets.
     fn name(self) -> &'static str {
         match self {
             Setting::Drop => "drop",
@@ -47,14 +47,14 @@ impl Setting {
         }
     }
 
-    /// The setting of that name.
+    /// Returns the setting of this name.
     pub(crate) fn named(name: &str) -> Option<Setting> {
         Setting::ALL
             .into_iter()
             .find(|setting| setting.name() == name)
     }
 
-    /// The option that sets the clock of the later side.
+    /// Returns the option that sets the clock of the later side.
     pub(crate) fn clock(self) -> &'static str {
         match self {
             Setting::Drop | Setting::Reset => "",
@@ -62,6 +62,7 @@ impl Setting {
         }
     }
 
+    /// Makes the two hosts and what is between them. None if this machine does not allow it.
     pub(crate) fn laboratory(self) -> Option<Laboratory> {
         match self {
             Setting::Drop => Laboratory::new(Firewall::DROPS, Firewall::DROPS),

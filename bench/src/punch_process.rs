@@ -1,9 +1,8 @@
-//! How long two hosts behind firewalls take to find each other with `4way:`, from the start of the later one.
+//! Measures how long two hosts behind firewalls take to connect with `4way:`, from the start of the later one.
 //!
-//! Each trial is two `connect-connect` in the NAT laboratory of the tests. The earlier one has been dialling for up to a
-//! second; the time ends when each has the other's message, so what starting a program takes is part of it. What stands
-//! in the way of a second trial of the same ports, the firewalls' memory of the first one, is another matter: each
-//! trial has ports of its own.
+//! Each trial runs two `connect-connect` in the NAT laboratory of the tests. The earlier one has been dialling for 0.2 to
+//! 1.2 seconds. The time ends when each has received the other's message, so it includes the start of a program. Each trial
+//! uses a new port, because the firewalls remember the connections of the port before.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -18,13 +17,13 @@ use crate::line::Line;
 use crate::punch::{Punch, Setting};
 use crate::result::Result;
 
-/// Runs so many trials in each setting, and prints a [`Line`] for each.
+/// Runs `trials` trials in each setting and prints a [`Line`] for each.
 pub(crate) fn run(trials: u16) -> Result<()> {
     leash::end_with_stdin();
     for setting in Setting::ALL {
         let lab = setting
             .laboratory()
-            .ok_or("this machine allows no laboratory")?;
+            .ok_or("this machine does not allow network namespaces for the laboratory")?;
         for number in 0..trials {
             let punch = trial(&lab, setting, number);
             Line::Punch(setting, punch).print()?;
@@ -34,22 +33,22 @@ pub(crate) fn run(trials: u16) -> Result<()> {
 }
 
 fn trial(lab: &Laboratory, setting: Setting, number: u16) -> Punch {
-    let port = PORTS_FROM + number;
-    let earlier = talker(&lab.a, &format!("4way:hostB:{port}"), "earlier");
+    let port = FIRST_PORT + number;
+    let earlier = connect_connect(&lab.a, &format!("4way:hostB:{port}"), "earlier");
     thread::sleep(head_start(number));
     let dials_before = lab.b.run(kernel::tcp_dials);
     let started = Instant::now();
     let words = format!("{} 4way:hostA:{port}", setting.clock());
-    let later = talker(&lab.b, &words, "later");
+    let later = connect_connect(&lab.b, &words, "later");
     let seconds = loop {
         let taken = started.elapsed();
         if earlier.stdout.bytes() == b"later" && later.stdout.bytes() == b"earlier" {
             break Some(taken.as_secs_f64());
         }
-        if taken > PATIENCE {
+        if taken > TIMEOUT {
             break None;
         }
-        thread::sleep(LOOK_INTERVAL);
+        thread::sleep(CHECK_INTERVAL);
     };
     Punch {
         seconds,
@@ -57,27 +56,27 @@ fn trial(lab: &Laboratory, setting: Setting, number: u16) -> Punch {
     }
 }
 
-/// Says `text` to the other side and prints what that says; both end when both have.
-fn talker(host: &Host, words: &str, text: &str) -> Running {
+/// Starts a `connect-connect` that sends `text` to the other side and prints what it receives.
+fn connect_connect(host: &Host, words: &str, text: &str) -> Running {
     let line = format!("connect-connect --raw --once {words} -");
-    let mut talker = host.launch(&line).stdin(Stdio::piped()).spawn();
-    // One that has ended already is seen by what it does not print.
-    let _ = talker.take_stdin().write_all(text.as_bytes());
-    talker
+    let mut node = host.launch(&line).stdin(Stdio::piped()).spawn();
+    // If the process has ended already, its output is missing and the trial fails.
+    let _ = node.take_stdin().write_all(text.as_bytes());
+    node
 }
 
-/// How long the earlier one has been dialling when the later one starts: evenly spread over a second, because what it
-/// does may depend on the second of the clock.
+/// Returns how long the earlier one dials before the later one starts. The values are spread evenly over one second,
+/// because the dials depend on the fraction of a second of the clock.
 fn head_start(number: u16) -> Duration {
     const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
     Duration::from_millis(200) + Duration::from_secs_f64((f64::from(number) * GOLDEN_RATIO).fract())
 }
 
-/// When a trial has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// After this time a trial has failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How exact a trial is.
-const LOOK_INTERVAL: Duration = Duration::from_micros(500);
+/// The interval between two checks of the output. It limits the precision of a trial.
+const CHECK_INTERVAL: Duration = Duration::from_micros(500);
 
 /// The port of the first trial.
-const PORTS_FROM: u16 = 5000;
+const FIRST_PORT: u16 = 5000;

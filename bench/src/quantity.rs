@@ -1,31 +1,31 @@
 //! What a trial measures.
 
-/// One number that a trial found.
+/// One number that a trial measured.
 pub(crate) type Reading = (Quantity, f64);
 
-/// What a number is.
+/// What a number means.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Quantity {
-    /// Bytes, pings or sessions in a second.
+    /// Bytes, pings or sessions per second.
     Rate,
-    /// Half of the pings or sessions took less, in milliseconds.
+    /// The median latency of pings or sessions, in milliseconds.
     P50,
-    /// 99 of 100 took less, in milliseconds.
+    /// The latency that 99 of 100 pings or sessions stay below, in milliseconds.
     P99,
-    /// Bytes in a second of the bulk stream beside the pings.
+    /// Bytes per second of the bulk stream beside the pings.
     BulkBeside,
-    /// The share of the sessions that did not get their answer.
+    /// The share of the sessions that got no answer, from 0 to 1.
     Failed,
-    /// User and system time of the relay's processes for 2^30 bytes, in seconds.
+    /// User and system time of the relay's processes per 2^30 bytes, in seconds.
     CpuPerGib,
-    /// Memory of a node's processes for each idle session, in KiB. Node 0 is the one that clients connect to.
+    /// Memory of a node's processes per idle session, in KiB. Clients connect to node 0.
     KibPerSession(usize),
-    /// Descriptors of a node's processes for each idle session.
+    /// Descriptors of a node's processes per idle session.
     DescriptorsPerSession(usize),
 }
 
 impl Quantity {
-    /// Every quantity of relays that have two nodes at most.
+    /// Every quantity. A relay has at most two nodes.
     pub(crate) const ALL: [Quantity; 10] = [
         Quantity::Rate,
         Quantity::P50,
@@ -39,7 +39,7 @@ impl Quantity {
         Quantity::DescriptorsPerSession(1),
     ];
 
-    /// The word that stands for it in the output of a trial.
+    /// Returns the name in the output of a trial and in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Quantity::Rate => "rate",
@@ -55,7 +55,7 @@ impl Quantity {
         }
     }
 
-    /// The quantity of this name.
+    /// Returns the quantity of this name.
     pub(crate) fn named(name: &str) -> Option<Quantity> {
         Quantity::ALL
             .into_iter()

@@ -1,18 +1,18 @@
 //! What the server of a trial does for a client.
 
-/// What a client may ask for.
+/// A service that a client can ask for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Service {
-    /// Every byte comes back, the word included.
+    /// The server sends back every byte, the word included.
     Echo,
-    /// The word comes back; every byte after it is dropped.
+    /// The server sends back the word and drops every byte after it.
     Sink,
-    /// As a sink, and bytes without end come back.
+    /// As a sink, and the server sends bytes without end.
     BothWays,
 }
 
 impl Service {
-    /// The first byte of a connection.
+    /// Returns the first byte of a connection, which names the service.
     pub(crate) fn word(self) -> u8 {
         match self {
             Service::Echo => b'E',

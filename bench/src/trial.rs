@@ -1,4 +1,4 @@
-//! One load through one contestant.
+//! The server and the contestant of one trial.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::server::Server;
 use crate::service::Service;
 use crate::site::Site;
 
-/// A relay that stands between clients and a server, both of this process.
+/// A running relay between clients and a server. Both are in this process.
 pub(crate) struct Trial {
     /// Where clients connect.
     pub(crate) entry: SocketAddr,
     /// How long the load is measured.
     pub(crate) duration: Duration,
-    /// Where every thread that receives bulk adds its bytes.
+    /// The number of bulk bytes that all threads have received.
     pub(crate) counter: Arc<AtomicU64>,
     pub(crate) relay: Relay,
     _server: Server,
@@ -49,16 +49,16 @@ impl Trial {
         })
     }
 
-    /// How many bytes of bulk have arrived so far, at either end.
+    /// Returns how many bytes of bulk have arrived so far, at either end.
     pub(crate) fn received(&self) -> u64 {
         self.counter.load(Ordering::Relaxed)
     }
 
-    /// A connection through the relay that has been answered by the server.
+    /// Opens a connection through the relay to the server.
     pub(crate) fn open(&self, service: Service) -> Result<TcpStream> {
         client::open(self.entry, service, Instant::now() + OPEN_TIMEOUT)
     }
 }
 
-/// The first connection through a pair of nodes waits until they have found each other.
+/// The timeout of the first connection through a pair of nodes, which waits for the link between them.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,8 +1,8 @@
 //! One trial, in a process and namespaces of its own.
 //!
-//! What a trial leaves behind would be in the figures of the next: connections in TIME_WAIT, and whatever the scheduler has
-//! learned of threads that go on. When all trials of a round were in one process, the relay that was measured after the
-//! bound, with its many threads, lost a sixth of its sessions.
+//! Otherwise a trial changes the figures of the next: by connections in TIME_WAIT, and by the scheduler's state of threads
+//! that continue. When all trials of a round ran in one process, the relay that was measured after the bound, which has
+//! many threads, lost a sixth of its sessions per second.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{clients, leash, namespace};
 pub(crate) fn run(args: &TrialArgs) -> Result<()> {
     leash::end_with_stdin();
     let scratch = Scratch::create(&if args.isolated {
-        namespace::furnish()?
+        namespace::prepare()?
     } else {
         std::env::temp_dir()
     })?;
@@ -61,11 +61,11 @@ fn measure(
 ) -> Result<Vec<Reading>> {
     let mut trial = Trial::start(contestant, site, duration)?;
     let readings = clients::run(load, &trial);
-    trial.relay.check()?; // says more than what the load saw of it
+    trial.relay.check()?; // its error says more than that of the clients
     readings
 }
 
-/// Thousands of idle sessions have two descriptors each in this process alone.
+/// Raises the limit on descriptors to its maximum. An idle session needs two in this process, and there are thousands.
 fn raise_descriptor_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)

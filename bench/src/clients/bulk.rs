@@ -1,4 +1,4 @@
-//! Bulk: how many bytes a second go through, and what the relay pays for them.
+//! Bulk: how many bytes per second the relay passes, and how much CPU time it needs for them.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::result::Result;
 use crate::service::Service;
 use crate::trial::Trial;
 
-/// Measures `streams` connections at once. A byte counts when it was received, at either end.
+/// Measures `streams` connections at the same time. A byte is counted when either end has received it.
 pub(super) fn run(trial: &Trial, streams: usize, both_ways: bool) -> Result<Vec<Reading>> {
     let streams = start(
         trial,
@@ -31,7 +31,7 @@ pub(super) fn run(trial: &Trial, streams: usize, both_ways: bool) -> Result<Vec<
 
     let bytes = (after.received - before.received) as f64;
     if bytes == 0.0 {
-        return Err("the streams stood still".into());
+        return Err("no bytes arrived".into());
     }
     let mut readings = vec![(
         Quantity::Rate,
@@ -61,7 +61,7 @@ pub(super) fn start(trial: &Trial, count: usize, service: Service) -> Result<Str
     Ok(streams)
 }
 
-/// Connections with their threads.
+/// Connections and their threads.
 pub(super) struct Streams(Vec<Arc<TcpStream>>);
 
 impl Drop for Streams {
@@ -88,5 +88,5 @@ impl Snapshot {
     }
 }
 
-/// Until windows and pipes have grown.
+/// How long windows and pipes take to grow.
 const WARM_UP: Duration = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! haproxy in TCP mode, allowed to splice.
+//! haproxy in TCP mode with `option splice-auto`.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! nginx with its stream module, which Debian builds as a file to load.
+//! nginx with its stream module, which Debian ships as a loadable module.
 
 use crate::relay::Relay;
 use crate::result::Result;

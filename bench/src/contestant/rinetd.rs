@@ -1,4 +1,4 @@
-//! rinetd with one rule and no log.
+//! rinetd with one forwarding rule and no log.
 
 use crate::relay::Relay;
 use crate::result::Result;
