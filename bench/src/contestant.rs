@@ -27,7 +27,7 @@ pub(crate) struct Contestant {
     pub(crate) contests: &'static [Contest],
     /// Starts its processes and waits until they listen.
     pub(crate) start: fn(&Site<'_>) -> Result<Relay>,
-    /// Loads that are not measured, because the result says nothing or takes too long.
+    /// Loads that are not measured, because the result means nothing or takes too long.
     loads_skipped: &'static [Load],
 }
 

@@ -1,4 +1,4 @@
-//! The lines in which a process that measures reports what it found.
+//! The lines in which a trial reports its figures.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use crate::punch::{Punch, Setting};
 use crate::quantity::Quantity;
 use crate::result::Result;
 
-/// One line of a measuring process's stdout. Tabs separate its words.
+/// One line of stdout of a process that measures. Tabs separate its words.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Line {
     Figure(Figure),

@@ -62,7 +62,7 @@ impl Setting {
         }
     }
 
-    /// Makes the two hosts and what is between them. None if this machine does not allow it.
+    /// Makes the two hosts and what is between them. None if this machine cannot run it.
     pub(crate) fn laboratory(self) -> Option<Laboratory> {
         match self {
             Setting::Drop => Laboratory::new(Firewall::DROPS, Firewall::DROPS),

@@ -1,7 +1,7 @@
 //! Measures how long two hosts behind firewalls take to connect with `4way:`, from the start of the later one.
 //!
-//! Each trial runs two `connect-connect` in the NAT laboratory of the tests. The earlier one has been dialling for 0.2 to
-//! 1.2 seconds. The time ends when each has received the other's message, so it includes the start of a program. Each trial
+//! Each trial runs two `connect-connect` in the NAT laboratory of the tests. The later one starts 0.2 to
+//! 1.2 seconds after the earlier one. The time ends when each has received the other's message, so it includes the start of a program. Each trial
 //! uses a new port, because the firewalls remember the connections of the port before.
 
 use std::io::Write;
@@ -23,7 +23,7 @@ pub(crate) fn run(trials: u16) -> Result<()> {
     for setting in Setting::ALL {
         let lab = setting
             .laboratory()
-            .ok_or("this machine does not allow network namespaces for the laboratory")?;
+            .ok_or("this machine cannot run the laboratory")?;
         for number in 0..trials {
             let punch = trial(&lab, setting, number);
             Line::Punch(setting, punch).print()?;

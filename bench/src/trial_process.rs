@@ -61,7 +61,7 @@ fn measure(
 ) -> Result<Vec<Reading>> {
     let mut trial = Trial::start(contestant, site, duration)?;
     let readings = clients::run(load, &trial);
-    trial.relay.check()?; // its error says more than that of the clients
+    trial.relay.check()?; // its error is more precise than that of the clients
     readings
 }
 
