@@ -14,7 +14,9 @@ pub(crate) fn is_listening(port: u16) -> bool {
         })
 }
 
-/// Reports whether `line` is a listener on `port`. A line is `sl local_address rem_address st …`, addresses as `0100007F:1F40`; state 0A is LISTEN (proc(5)).
+/// Reports whether `line` is a listener on `port`.
+///
+/// A line is `sl local_address rem_address st …`, addresses as `0100007F:1F40`; state 0A is LISTEN (proc(5)).
 fn is_listener_on(line: &str, port: u16) -> bool {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (local, state) = (words.next(), words.nth(1));

@@ -1,8 +1,8 @@
 //! Measures how long two hosts behind firewalls take to connect with `4way:`, from the start of the later one.
 //!
-//! Each trial runs two `connect-connect` in the NAT laboratory of the tests. The later one starts 0.2 to
-//! 1.2 seconds after the earlier one. The time ends when each has received the other's message, so it includes the start of a program. Each trial
-//! uses a new port, because the firewalls remember the connections of the port before.
+//! Each trial runs two `connect-connect` in the NAT laboratory of the tests. The later one starts 0.2 to 1.2 seconds after
+//! the earlier one. The time ends when each has received the other's message, so it includes the start of a program. Each
+//! trial uses a new port, because the firewalls remember the connections of the port before.
 
 use std::io::Write;
 use std::process::Stdio;
