@@ -1,4 +1,4 @@
-//! What was typed, and what it means.
+//! The command line, and what it means.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::Result;
 use crate::contestant::{self, Contestant};
 use crate::load::Load;
+use crate::result::Result;
 
 /// Measures TCP relays side by side
 #[derive(Parser)]
@@ -20,27 +20,27 @@ pub(crate) struct CommandLine {
     pub(crate) options: Options,
 }
 
-/// What the program starts of itself.
+/// The subcommands. The program starts most of them itself.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Relay every connection to LISTEN to one to DIAL, by a thread a direction and blocking splice
+    /// Relay each connection from LISTEN to DIAL with one thread per direction and blocking splice(2)
     Bound {
         listen: SocketAddr,
         dial: SocketAddr,
     },
-    /// Measure what many listening ports of one process cost, on ports 20000 to 29999 of 127.0.0.1
+    /// Measure the cost of 10,000 listening ports in one process (127.0.0.1, ports 20000 to 29999)
     Ports {
-        /// Where tcpfwd is [default: where this program is]
+        /// Directory of tcpfwd [default: the directory of this program]
         #[arg(long, value_name = "DIR")]
         binaries: Option<PathBuf>,
     },
-    /// Run one trial in the network this process is in, and print the figures
+    /// Run one trial in the network namespace of this process and print the figures
     #[command(hide = true)]
     Trial(TrialArgs),
-    /// Punch holes through firewalls, TRIALS times in each setting, and print what each took
+    /// Punch holes through firewalls, TRIALS times in each setting, and print how long each trial took
     #[command(hide = true)]
     Punches { trials: u16 },
-    /// Replace this process by COMMAND, and let it be killed with the process that started this one
+    /// Replace this process by COMMAND, which is killed when the parent process ends
     #[command(hide = true)]
     Leash {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -50,57 +50,57 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many rounds; the report has their medians [default: 3, with --quick 1]
+    /// Number of rounds; the report shows their medians [default: 3, with --quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// How long each load is measured [default: 2, with --quick 0.7]
+    /// Measure each load for this many seconds [default: 2, with --quick 0.7]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     seconds: Option<Duration>,
-    /// One short round of our tools, the direct connection and the bound
+    /// Run one short round of our tools, the direct connection and the bound
     #[arg(long)]
     quick: bool,
-    /// Measure these contestants only (a wrong name lists them); ratios need `direct` and the bounds
+    /// Measure only these contestants (an unknown name lists all); ratios need `direct` and the bounds
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     only: Vec<String>,
-    /// Measure these loads only, by name or by its beginning: bulk, pingpong, sessions, idle, bulk-8-both, ...; and
-    /// four-way, which is none
+    /// Measure only these loads, by name or first word: bulk, pingpong, sessions, idle, bulk-8-both, ...;
+    /// four-way is accepted too
     #[arg(long, value_name = "LOAD,...", value_delimiter = ',')]
     measure: Vec<String>,
-    /// How many trials of each setting of four-way [default: 50, with --quick 5]
+    /// Number of trials in each setting of four-way [default: 50, with --quick 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     trials: Option<u16>,
-    /// Where tcpfwd, listen-listen and connect-connect are [default: where this program is]
+    /// Directory of tcpfwd, listen-listen and connect-connect [default: the directory of this program]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// Write the report to FILE as well
+    /// Also write the report to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
 }
 
-/// A trial is told in full what to do; it has no defaults of its own.
+/// The arguments of one trial. None has a default: the process that runs the rounds gives them all.
 #[derive(Args)]
 pub(crate) struct TrialArgs {
     contestant: String,
     load: String,
-    /// Among those of its round
+    /// Number of this trial in its round
     #[arg(long)]
     pub(crate) number: u16,
     #[arg(long, value_parser = seconds)]
     pub(crate) seconds: Duration,
     #[arg(long)]
     pub(crate) binaries: PathBuf,
-    /// The namespaces of this process are new and its own: furnish them
+    /// This process has new namespaces: prepare them
     #[arg(long)]
     pub(crate) isolated: bool,
 }
 
-/// What is measured, in the order in which it is.
+/// What is measured, in this order.
 pub(crate) struct Plan {
     pub(crate) contestants: Vec<&'static Contestant>,
     pub(crate) loads: Vec<Load>,
     pub(crate) duration: Duration,
     pub(crate) binaries: PathBuf,
-    /// How many trials of 4way in each setting.
+    /// Number of 4way trials in each setting.
     pub(crate) punches: u16,
 }
 
@@ -150,13 +150,12 @@ impl TrialArgs {
     }
 
     pub(crate) fn load(&self) -> Result<Load> {
-        let named = Load::ALL.into_iter().find(|load| load.name() == self.load);
-        named.ok_or_else(|| format!("no load is called {:?}", self.load).into())
+        Load::named(&self.load).ok_or_else(|| format!("unknown load {:?}", self.load).into())
     }
 }
 
 impl Plan {
-    /// The words of [`TrialArgs`] for one trial.
+    /// Returns the arguments of one trial, as [`TrialArgs`] reads them.
     pub(crate) fn trial_args(
         &self,
         number: u16,
@@ -173,7 +172,7 @@ impl Plan {
     }
 }
 
-/// Where this program is, and those that were built with it.
+/// Returns the directory of this program and of the programs that were built with it.
 pub(crate) fn own_directory() -> Result<PathBuf> {
     let mut path = std::env::current_exe()?;
     path.pop();
@@ -190,18 +189,18 @@ fn contestants<S: AsRef<str>>(names: &[S]) -> Result<Vec<&'static Contestant>> {
 fn loads(words: &[String]) -> Result<Vec<Load>> {
     if let Some(word) = words
         .iter()
-        .find(|word| !Load::ALL.iter().any(|load| load.is_meant_by(word)))
+        .find(|word| !Load::ALL.iter().any(|load| load.matches(word)))
     {
         let known: Vec<_> = Load::ALL.iter().map(|load| load.name()).collect();
         return Err(format!(
-            "no load is called {word:?}; there are {}, {FOUR_WAY}",
+            "unknown load {word:?}; the loads are {}, {FOUR_WAY}",
             known.join(", ")
         )
         .into());
     }
     Ok(Load::ALL
         .into_iter()
-        .filter(|load| words.iter().any(|word| load.is_meant_by(word)))
+        .filter(|load| words.iter().any(|word| load.matches(word)))
         .collect())
 }
 
@@ -211,12 +210,12 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
         .map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("not a length of time".to_owned()),
+        _ => Err("not a positive number of seconds".to_owned()),
     }
 }
 
-/// What tells quickly whether a change was for the better.
+/// The contestants of `--quick`: enough to see whether a change made our tools faster or slower.
 const QUICK: &[&str] = &["direct", "bound", "tcpfwd", "bound-pair", "nodes"];
 
-/// What is measured beside the loads.
+/// The word for hole punching, which `--measure` accepts beside the loads.
 const FOUR_WAY: &str = "four-way";

@@ -1,8 +1,8 @@
-//! The bound: about the least that a relay can do for bulk.
+//! The bound: a relay that does about the least possible work for bulk data.
 //!
-//! One thread for each direction, blocking splice(2) through a pipe of 1 MiB, and nothing else: no limits, no
-//! timeouts, no log. It is not a tool. Other relays are measured against it, because what a loopback can carry
-//! through any relay differs between machines far more than the ratio to this does.
+//! It has one thread per direction and calls blocking splice(2) through a pipe of 1 MiB. It has no limits, no timeouts
+//! and no log. It is not a tool for users: other relays are compared with it. Throughput over loopback differs much
+//! between machines; the ratio to the bound differs little.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,14 +13,14 @@ use std::thread;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
-use crate::Result;
+use crate::result::Result;
 
-/// Relays every connection to `listen` to a connection of its own to `dial`, for ever.
+/// Accepts connections on `listen`, dials `dial` for each and relays between the two. Returns only on an error.
 pub(crate) fn serve(listen: SocketAddr, dial: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(listen)?;
     loop {
         let (client, _) = listener.accept()?;
-        // A session that fails ends with its two sockets; there is nothing else to do about it.
+        // A session that fails closes its two sockets. Nothing else needs to be done.
         thread::spawn(move || relay(client, dial));
     }
 }
@@ -51,10 +51,10 @@ fn pump(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (pipe_out, pipe_in) = pipe2(OFlag::O_CLOEXEC)?;
-    // Without privilege the pipes of one user are limited; the session then runs with what it was given.
+    // The kernel limits the pipes of an unprivileged user. The session then runs with a smaller pipe.
     let _ = fcntl(&pipe_in, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
     Ok((pipe_out, pipe_in))
 }
 
-/// The largest pipe that an unprivileged process is allowed (`fs.pipe-max-size`, its default).
+/// The largest pipe of an unprivileged process (the default of `fs.pipe-max-size`).
 const PIPE_BYTES: usize = 1024 * 1024;

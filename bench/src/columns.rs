@@ -1,21 +1,22 @@
-//! Which figures of a load the report shows, and how.
+//! The columns of the table of each load: which figures it shows, and how.
 
 use crate::contestant::Contest;
 use crate::figures::Figures;
-use crate::load::{Load, Quantity};
+use crate::load::Load;
+use crate::quantity::Quantity;
 
 /// One column of a table.
 pub(crate) struct Column {
     pub(crate) title: &'static str,
-    /// One, or one for each node.
+    /// One quantity, or one for each node.
     quantities: &'static [Quantity],
-    /// Whose figure it is divided by.
+    /// The contestant by whose figure this one is divided.
     against: Option<&'static str>,
     scale: f64,
     decimals: usize,
 }
 
-/// The columns for `load`, from left to right.
+/// Returns the columns for `load`, from left to right.
 pub(crate) fn columns(contest: Contest, load: Load) -> Vec<Column> {
     match load {
         Load::Bulk { .. } => vec![
@@ -45,7 +46,7 @@ pub(crate) fn columns(contest: Contest, load: Load) -> Vec<Column> {
 }
 
 impl Column {
-    /// What stands in the row of `contestant`; None if it was not measured.
+    /// Returns the text for the row of `contestant`, or None if it was not measured.
     pub(crate) fn cell(
         &self,
         contestant: &'static str,

@@ -1,10 +1,10 @@
-//! Which ports are listened on, without a connection to find out.
+//! Finds out whether a port is listened on, without a connection to it.
 //!
-//! A probe would not do: to several contestants one connection is one client, and uses up what was prepared for it.
+//! A connection would disturb the trial: several contestants take it for a client and use up what was prepared for one.
 
 use std::fs;
 
-/// Whether a TCP socket of this network namespace listens on `port`, on any address.
+/// Reports whether a TCP socket of this network namespace listens on `port`, on any address.
 pub(crate) fn is_listening(port: u16) -> bool {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
@@ -14,7 +14,9 @@ pub(crate) fn is_listening(port: u16) -> bool {
         })
 }
 
-/// `sl local_address rem_address st …`, addresses as `0100007F:1F40`; state 0A is LISTEN (proc(5)).
+/// Reports whether `line` is a listener on `port`.
+///
+/// A line is `sl local_address rem_address st …`, addresses as `0100007F:1F40`; state 0A is LISTEN (proc(5)).
 fn is_listener_on(line: &str, port: u16) -> bool {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (local, state) = (words.next(), words.nth(1));
@@ -26,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_is_told_from_a_connection() {
+    fn a_connection_is_not_taken_for_a_listener() {
         let listener =
             "   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1 1";
         let connection =

@@ -1,41 +1,27 @@
-//! What the clients do, and what is measured of it.
-
-mod bulk;
-mod client;
-mod idle;
-mod latencies;
-mod ping_pong;
-mod server;
-mod sessions;
+//! The loads: what the clients do.
 
 use std::fmt;
-
-pub(crate) use client::open;
-pub(crate) use server::{Server, Service};
-
-use crate::Result;
-use crate::trial::Trial;
 
 /// One kind of load.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Load {
-    /// Streams that are never short of bytes, from the clients to the server or both ways.
+    /// Streams that always have bytes to send, from the clients to the server or both ways.
     Bulk {
-        /// How many at once.
+        /// Number of streams at the same time.
         streams: usize,
-        /// Whether the server sends as well.
+        /// Whether the server sends too.
         both_ways: bool,
     },
-    /// 64 bytes there and back, on 64 connections at once.
+    /// 64 bytes to the server and back, on 64 connections at the same time.
     PingPong,
-    /// The same on so many connections, while one more carries bulk from its client to the server.
+    /// Ping-pong, while one more connection carries bulk from its client to the server.
     PingPongBesideBulk {
-        /// How many at once.
+        /// Number of ping-pong connections.
         connections: usize,
     },
-    /// Connect, send a few bytes, read the answer, close; 32 at once.
+    /// Connect, send a few bytes, read the answer, close; 32 sessions at the same time.
     Sessions,
-    /// Thousands of sessions that have said something once, and now nothing.
+    /// Thousands of sessions that have exchanged one byte and are idle.
     Idle,
 }
 
@@ -65,20 +51,7 @@ impl Load {
         Load::Idle,
     ];
 
-    /// Runs the load through the relay of `trial`.
-    pub(crate) fn run(self, trial: &Trial) -> Result<Vec<Reading>> {
-        match self {
-            Load::Bulk { streams, both_ways } => bulk::run(trial, streams, both_ways),
-            Load::PingPong => ping_pong::run(trial, 64),
-            Load::PingPongBesideBulk { connections } => {
-                ping_pong::run_beside_bulk(trial, connections)
-            }
-            Load::Sessions => sessions::run(trial),
-            Load::Idle => idle::run(trial),
-        }
-    }
-
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Load::Bulk {
@@ -103,8 +76,13 @@ impl Load {
         }
     }
 
-    /// Whether `word` on the command line names this load, or the family it is of.
-    pub(crate) fn is_meant_by(self, word: &str) -> bool {
+    /// Returns the load of this name.
+    pub(crate) fn named(name: &str) -> Option<Load> {
+        Load::ALL.into_iter().find(|load| load.name() == name)
+    }
+
+    /// Reports whether `word` on the command line is the name of this load or the first word of its name.
+    pub(crate) fn matches(self, word: &str) -> bool {
         let rest = self.name().strip_prefix(word);
         rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && !word.contains('-')))
     }
@@ -113,61 +91,5 @@ impl Load {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// One number that a trial found.
-pub(crate) type Reading = (Quantity, f64);
-
-/// What a number is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Quantity {
-    /// Bytes, pings or sessions in a second.
-    Rate,
-    /// Half of the pings or sessions took less, in milliseconds.
-    P50,
-    /// 99 of 100 took less, in milliseconds.
-    P99,
-    /// Bytes in a second of the bulk stream beside the pings.
-    BulkBeside,
-    /// The share of the sessions that did not get their answer.
-    Failed,
-    /// User and system time of the relay's processes for 2^30 bytes, in seconds.
-    CpuPerGib,
-    /// Memory of a node's processes for each idle session, in KiB. Node 0 is the one that clients connect to.
-    KibPerSession(usize),
-    /// Descriptors of a node's processes for each idle session.
-    DescriptorsPerSession(usize),
-}
-
-impl Quantity {
-    /// Every quantity of relays that have two nodes at most.
-    pub(crate) const ALL: [Quantity; 10] = [
-        Quantity::Rate,
-        Quantity::P50,
-        Quantity::P99,
-        Quantity::BulkBeside,
-        Quantity::Failed,
-        Quantity::CpuPerGib,
-        Quantity::KibPerSession(0),
-        Quantity::KibPerSession(1),
-        Quantity::DescriptorsPerSession(0),
-        Quantity::DescriptorsPerSession(1),
-    ];
-
-    /// The word that stands for it in the output of a trial.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Quantity::Rate => "rate",
-            Quantity::P50 => "p50-ms",
-            Quantity::P99 => "p99-ms",
-            Quantity::BulkBeside => "bulk-beside",
-            Quantity::Failed => "failed",
-            Quantity::CpuPerGib => "cpu-s-per-gib",
-            Quantity::KibPerSession(0) => "outer-kib-per-session",
-            Quantity::KibPerSession(_) => "inner-kib-per-session",
-            Quantity::DescriptorsPerSession(0) => "outer-descriptors-per-session",
-            Quantity::DescriptorsPerSession(_) => "inner-descriptors-per-session",
-        }
     }
 }

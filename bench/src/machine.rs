@@ -1,9 +1,9 @@
-//! What the figures were measured on.
+//! The machine that the figures were measured on.
 
 use std::fs;
 use std::thread;
 
-/// Processor, cores and kernel.
+/// Describes processor, cores and kernel.
 pub(crate) fn describe() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     format!("{}, {cores} cores, Linux {}", processor(), kernel())
@@ -19,7 +19,7 @@ fn processor() -> String {
         .to_owned()
 }
 
-/// The version without what a distributor appended.
+/// Returns the kernel version without the suffix of a distributor.
 fn kernel() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     release

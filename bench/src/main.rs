@@ -1,21 +1,22 @@
 //! Side-by-side measurements of TCP relays.
 //!
-//! A *contestant* is a way from the client's port to the server's: no relay at all, one, or two in a row. A *load* is
-//! what the clients do. One measurement of a load through a contestant is a *trial*, in a process and a network namespace
-//! of its own; a *round* is every load through every contestant, once. The program runs the rounds one after the other,
-//! collects the figures that each trial prints on stdout, and reduces them to medians, ranges, and ratios to the direct
-//! connection and to the bound *of the same round*: what slows the machine for a while slows both.
+//! A *contestant* connects the clients to the server: with no relay, with one, or with two in a row. A *load* is what the
+//! clients do. A *trial* measures one load through one contestant, in a process and a network namespace of its own. A
+//! *round* measures every load through every contestant once. The program runs the rounds one after the other and collects
+//! the figures that each trial prints to stdout. From these it computes medians, ranges, and ratios to the direct
+//! connection and to the bound *of the same round*, because a slow machine slows both.
 //!
 //! ```text
-//! main ─ rounds ─► namespace ─► trial_process ─► trial ─► relay (processes of a contestant)
-//!          │                                       └────► load  (clients and server, in this process)
-//!          └─► figures ─► report, targets
+//! main ─ rounds ─► namespace ─► trial_process ─┬► trial ─► contestant ─► relay (its processes)
+//!          │                                   │    └───► server (in the process of the trial)
+//!          │                                   └► clients (in the process of the trial)
+//!          └─► line ─► figures ─► targets, report
 //! ```
 //!
-//! Beside the rounds stand the trials of [`punch`], which have neither contestants nor a load: how long two hosts behind
-//! firewalls take to meet.
+//! The trials of [`punch_process`] have neither a contestant nor a load. They measure how long two hosts behind firewalls
+//! take to connect to each other.
 //!
-//! `make bench` runs everything. While something is tuned, less is enough:
+//! `make bench` runs everything. To see the effect of a change, run less:
 //!
 //! ```text
 //! cargo run --release -p relay-bench -- --quick
@@ -23,21 +24,25 @@
 //! cargo run --release -p relay-bench -- --measure four-way --trials 10
 //! ```
 //!
-//! What a process costs that listens on 10,000 ports is a measure of its own:
+//! A separate command measures the cost of 10,000 listening ports in one process:
 //!
 //! ```text
 //! cargo run --release -p relay-bench -- ports
 //! ```
 //!
-//! What else is busy on the machine is in the figures: when the direct connection of two rounds differs much, none of
-//! the ratios means anything.
+//! Other work on the machine changes the figures. If the figures of the direct connection differ much between two rounds,
+//! do not trust the ratios.
 
 mod args;
 mod bound;
+mod client;
+mod clients;
 mod columns;
 mod contestant;
 mod figures;
+mod flood;
 mod leash;
+mod line;
 mod listeners;
 mod load;
 mod machine;
@@ -45,11 +50,16 @@ mod namespace;
 mod ports;
 mod process_tree;
 mod punch;
+mod punch_process;
 mod punches;
+mod quantity;
 mod relay;
 mod report;
+mod result;
 mod rounds;
 mod scratch;
+mod server;
+mod service;
 mod site;
 mod spread;
 mod table;
@@ -63,15 +73,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Command, CommandLine};
-
-/// What may go wrong here is only ever told to a person.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::result::Result;
 
 fn main() -> ExitCode {
     match run(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nobody left to tell that stderr is closed.
+            // If stderr is closed, this error cannot be reported.
             let _ = writeln!(std::io::stderr(), "relay-bench: fatal: {error}");
             ExitCode::FAILURE
         }
@@ -83,7 +91,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Some(Command::Bound { listen, dial }) => bound::serve(listen, dial),
         Some(Command::Ports { binaries }) => ports::run(binaries.as_deref()),
         Some(Command::Trial(args)) => trial_process::run(&args),
-        Some(Command::Punches { trials }) => punch::run(trials),
+        Some(Command::Punches { trials }) => punch_process::run(trials),
         Some(Command::Leash { command }) => leash::become_command(&command),
         None => rounds::run(&command_line.options),
     }

@@ -1,7 +1,7 @@
-//! A network, processes and mounts of its own for each trial.
+//! Network, PID and mount namespaces for each trial.
 //!
-//! Why: the congestion control and the port range of the machine change the figures, connections in TIME_WAIT of one
-//! trial would hinder the next, and the processes of a namespace all end with its first one.
+//! There are three reasons. The congestion control and the port range of the machine change the figures. Connections of one
+//! trial in TIME_WAIT disturb the next trial. When the first process of a namespace ends, all its processes end.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -10,21 +10,21 @@ use std::process::{Command, Stdio};
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-use crate::Result;
+use crate::result::Result;
 
-/// How far a trial can be kept apart here.
+/// How far this machine allows a trial to be isolated.
 #[derive(Clone, Copy)]
 pub(crate) enum Isolation {
-    /// We may make namespaces.
+    /// This process may make namespaces.
     Privileged,
-    /// We may make them inside a user namespace.
+    /// This process may make them inside a user namespace.
     UserNamespace,
-    /// We may not: trials run in the network of the machine, as it is.
+    /// It may make none. Trials run in the network of the machine, unchanged.
     None,
 }
 
 impl Isolation {
-    /// Tries what is possible, the best first.
+    /// Tries each kind, best first, and returns the first that works.
     pub(crate) fn available() -> Isolation {
         [Isolation::Privileged, Isolation::UserNamespace]
             .into_iter()
@@ -40,7 +40,7 @@ impl Isolation {
             .unwrap_or(Isolation::None)
     }
 
-    /// A command that runs `program` in namespaces of its own.
+    /// Returns a command that runs `program` in new namespaces.
     pub(crate) fn command(self, program: &str) -> Command {
         let user: &[&str] = match self {
             Isolation::Privileged => &[],
@@ -64,32 +64,32 @@ impl Isolation {
         !matches!(self, Isolation::None)
     }
 
-    /// For the report.
+    /// Describes the isolation for the report.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Isolation::Privileged | Isolation::UserNamespace => {
-                "a fresh network namespace for each measurement, congestion control cubic"
+                "a new network namespace for each measurement, congestion control cubic"
             }
             Isolation::None => {
-                "no namespaces allowed: measured in the network of the machine, as it is"
+                "namespaces are not allowed here: measured in the network of the machine, unchanged"
             }
         }
     }
 }
 
-/// Makes the new namespaces of this process fit to measure in. Returns a directory that ends with them.
-pub(crate) fn furnish() -> Result<PathBuf> {
+/// Prepares the new namespaces of this process for a trial. Returns a directory that is removed with them.
+pub(crate) fn prepare() -> Result<PathBuf> {
     run("ip", &["link", "set", "lo", "up"])?;
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", DIALLED_PORTS)?;
     choose_cubic()?;
-    // It is seen by nobody else, and sshd wants a directory in this very place.
+    // Only this namespace sees the mount. sshd needs the directory at exactly this path.
     run("mount", &["-t", "tmpfs", "tmpfs", "/run"])?;
     fs::create_dir("/run/sshd")?;
     Ok(PathBuf::from("/run"))
 }
 
-/// The default of a namespace is that of the machine, and where cubic is not in the list of what everybody may use,
-/// not even root may make it the default of another namespace than the first. A route may name it everywhere.
+/// Sets the congestion control of loopback to cubic. A new namespace inherits the default of the machine. If cubic is not
+/// in `tcp_allowed_congestion_control`, even root cannot make it the default of a new namespace. A route can always set it.
 fn choose_cubic() -> Result<()> {
     let route = "replace local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1 congctl cubic";
     let words: Vec<_> = ["route"].into_iter().chain(route.split(' ')).collect();
@@ -99,11 +99,7 @@ fn choose_cubic() -> Result<()> {
     let stream = TcpStream::connect(listener.local_addr()?)?;
     let chosen = getsockopt(&stream, sockopt::TcpCongestion)?;
     if chosen.to_string_lossy().trim_end_matches('\0') != "cubic" {
-        return Err(format!(
-            "the congestion control is {} instead of cubic",
-            chosen.display()
-        )
-        .into());
+        return Err(format!("the congestion control is {}, not cubic", chosen.display()).into());
     }
     Ok(())
 }
@@ -121,6 +117,6 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Wide, because a session holds its port in TIME_WAIT for a minute; above the ports of the relays, because a dialled
-/// connection must not be found on one of them.
+/// The range is wide, because a session keeps its port in TIME_WAIT for a minute. It is above the ports of the relays,
+/// because a dialled connection must not use one of them.
 const DIALLED_PORTS: &str = "10000 65535";

@@ -1,4 +1,4 @@
-//! Listening ports: how fast a process has many of them, and what each costs while nobody comes.
+//! Listening ports: how long a process takes to open many, and what each costs while no client connects.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -8,22 +8,23 @@ use std::time::{Duration, Instant};
 
 use crate::args::own_directory;
 use crate::leash::on_leash;
-use crate::{Result, process_tree, table};
+use crate::result::Result;
+use crate::{process_tree, table};
 
-/// Starts tcpfwd with one port and with many, and prints what is found.
+/// Measures tcpfwd with one port and with many, and prints a table.
 pub(crate) fn run(binaries: Option<&Path>) -> Result<()> {
     let own = own_directory()?;
     let tcpfwd = binaries.unwrap_or(&own).join("tcpfwd");
     let one = measure(&tcpfwd, 1)?;
     let many = measure(&tcpfwd, PORTS)?;
     let each = (many.memory_kib - one.memory_kib) / f64::from(PORTS - 1);
-    let row = |ports: u16, found: &Found, each: String| {
+    let row = |ports: u16, usage: &Usage, each: String| {
         vec![
             ports.to_string(),
-            format!("{:.0}", found.start.as_secs_f64() * 1e3),
-            format!("{:.0}", found.memory_kib),
+            format!("{:.0}", usage.start.as_secs_f64() * 1e3),
+            format!("{:.0}", usage.memory_kib),
             each,
-            format!("{:.2}", found.cpu_seconds),
+            format!("{:.2}", usage.cpu_seconds),
         ]
     };
     let rows = [
@@ -41,17 +42,17 @@ pub(crate) fn run(binaries: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-struct Found {
-    /// Until all accept.
+struct Usage {
+    /// The time until all ports accept.
     start: Duration,
     memory_kib: f64,
-    /// Of [`IDLE`].
+    /// User and system time during [`IDLE`].
     cpu_seconds: f64,
 }
 
-fn measure(tcpfwd: &Path, ports: u16) -> Result<Found> {
+fn measure(tcpfwd: &Path, ports: u16) -> Result<Usage> {
     let mut command = Command::new(tcpfwd);
-    // The newline comes when everything listens.
+    // tcpfwd writes the newline when all ports listen.
     command
         .args(["--ready-fd", "1"])
         .arg(format!("127.0.0.1:{FIRST}-{}", FIRST + ports - 1))
@@ -70,14 +71,14 @@ fn measure(tcpfwd: &Path, ports: u16) -> Result<Found> {
     let pid = process.0.id();
     let before = process_tree::cpu_seconds(pid);
     thread::sleep(IDLE);
-    Ok(Found {
+    Ok(Usage {
         start,
         memory_kib: process_tree::memory_kib(pid),
         cpu_seconds: process_tree::cpu_seconds(pid) - before,
     })
 }
 
-/// Dropped, it is no more.
+/// A process that is killed when the value is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -87,8 +88,14 @@ impl Drop for Process {
     }
 }
 
+/// The number of ports of the second measurement.
 const PORTS: u16 = 10_000;
-/// Below those that the system gives to clients.
+
+/// The first port. All are below the range from which Linux chooses the ports of clients by default.
 const FIRST: u16 = 20_000;
+
+/// The wait after the start, before CPU time is measured.
 const SETTLE: Duration = Duration::from_millis(300);
+
+/// How long CPU time is measured.
 const IDLE: Duration = Duration::from_secs(2);

@@ -1,13 +1,13 @@
-//! What a process and all its descendants use, from proc(5).
+//! The resources that a process and its descendants use, from proc(5).
 //!
-//! A process may end at any moment, so whatever cannot be read counts as nothing.
+//! A process may end at any moment. What cannot be read counts as zero.
 
 use std::collections::HashMap;
 use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-/// The process and its descendants, parents first.
+/// Returns the process and its descendants, parents first.
 pub(crate) fn members(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -30,7 +30,7 @@ pub(crate) fn members(root: u32) -> Vec<u32> {
     members
 }
 
-/// User and system time so far, that of children which ended and were waited for included.
+/// Returns user and system time in seconds, including children that have ended and were waited for.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let Some(fields) = stat_fields(pid) else {
         return 0.0;
@@ -44,7 +44,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / ticks_per_second()
 }
 
-/// Memory that is the process's own, and its share of what it has in common with others (PSS).
+/// Returns the proportional set size (PSS) in KiB: private memory, and a share of the memory that is shared with others.
 pub(crate) fn memory_kib(pid: u32) -> f64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let pss = rollup
@@ -53,12 +53,12 @@ pub(crate) fn memory_kib(pid: u32) -> f64 {
     pss.and_then(|pss| pss.trim().parse().ok()).unwrap_or(0.0)
 }
 
-/// How many descriptors are open.
+/// Returns the number of open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The fields of `/proc/PID/stat` from the third on: the second is a name in parentheses and may hold anything.
+/// Returns the fields of `/proc/PID/stat` from the third on. The second is a name in parentheses that may contain any byte.
 fn stat_fields(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -69,6 +69,6 @@ fn ticks_per_second() -> f64 {
     sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64
 }
 
-/// Positions among [`stat_fields`]: ppid is the 4th field of the file, utime, stime, cutime and cstime 14th to 17th.
+/// Indexes into [`stat_fields`]. In the file, ppid is field 4; utime, stime, cutime and cstime are fields 14 to 17.
 const PARENT: usize = 1;
 const CPU_TIMES: usize = 11;

@@ -1,16 +1,16 @@
-//! What the trials of one setting found: the distribution of how long they took.
+//! The distribution of the times of all trials in one setting.
 
 use crate::punch::Punch;
 
-/// The trials of a setting, of which there is one at least.
+/// The trials of a setting. There is at least one.
 pub(crate) struct Punches<'a> {
     trials: &'a [Punch],
-    /// Those of all that met, the smallest first.
+    /// The times of the trials that connected, in ascending order.
     seconds: Vec<f64>,
 }
 
 impl<'a> Punches<'a> {
-    /// None of no trials.
+    /// Returns None if `trials` is empty.
     pub(crate) fn of(trials: &'a [Punch]) -> Option<Punches<'a>> {
         let mut seconds: Vec<f64> = trials.iter().filter_map(|punch| punch.seconds).collect();
         seconds.sort_by(f64::total_cmp);
@@ -21,20 +21,20 @@ impl<'a> Punches<'a> {
         self.trials.len()
     }
 
-    /// The share of the trials that met within so many seconds.
+    /// Returns the share of the trials that connected within `seconds`.
     pub(crate) fn share_within(&self, seconds: f64) -> f64 {
         let within = self.seconds.iter().filter(|taken| **taken <= seconds);
         self.share(within.count())
     }
 
-    /// The share of the trials that met when the later side had dialled once.
+    /// Returns the share of the trials that connected on the first dial of the later side.
     pub(crate) fn share_of_first_tries(&self) -> f64 {
         let first = |punch: &&Punch| punch.seconds.is_some() && punch.dials == 1;
         self.share(self.trials.iter().filter(first).count())
     }
 
-    /// The shortest time that so large a part of all trials did not exceed, in seconds: 0.5 gives a median, 0 the
-    /// minimum, 1 the maximum. None if too few have met.
+    /// Returns the shortest time, in seconds, within which a share of `part` of all trials connected: 0 is the minimum,
+    /// 0.5 the median, 1 the maximum. Returns None if fewer trials connected.
     pub(crate) fn quantile(&self, part: f64) -> Option<f64> {
         let rank = (part * self.trials() as f64).ceil() as usize;
         self.seconds.get(rank.saturating_sub(1)).copied()
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trials_that_failed_took_longest() {
+    fn a_failed_trial_counts_as_longer_than_any_other() {
         let punch = |seconds, dials| Punch { seconds, dials };
         let trials = [
             punch(Some(3.0), 2),

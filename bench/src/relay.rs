@@ -13,28 +13,36 @@ use nix::unistd::Pid;
 
 use crate::leash::on_leash;
 use crate::listeners::is_listening;
-use crate::{Result, process_tree};
+use crate::process_tree;
+use crate::result::Result;
 
-/// No node, one or two. Dropped, it leaves no process behind.
+/// The nodes of a contestant: none, one or two. When dropped, it kills all their processes.
 #[derive(Default)]
 pub(crate) struct Relay {
     nodes: Vec<Node>,
 }
 
-/// What a node holds at one moment.
-pub(crate) struct Holdings {
+/// The resources that a node uses at one moment.
+pub(crate) struct Usage {
     pub(crate) memory_kib: f64,
     pub(crate) descriptors: usize,
 }
 
-/// A program, and whatever it forks.
+/// A program and its descendants.
 struct Node {
     child: Child,
     log: PathBuf,
 }
 
 impl Relay {
-    /// Starts one more node, and waits until somebody listens on `port` if one is given.
+    /// Starts a relay of one node and waits until it listens on `port`.
+    pub(crate) fn single(command: &Command, log: PathBuf, port: u16) -> Result<Relay> {
+        let mut relay = Relay::default();
+        relay.start(command, log, Some(port))?;
+        Ok(relay)
+    }
+
+    /// Starts one more node. If `port` is given, waits until a process listens on it.
     pub(crate) fn start(
         &mut self,
         command: &Command,
@@ -47,14 +55,14 @@ impl Relay {
         while !is_listening(port) {
             self.check()?;
             if Instant::now() > deadline {
-                return Err(format!("nobody listens on port {port}").into());
+                return Err(format!("no process listens on port {port}").into());
             }
             thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
 
-    /// Fails, with what it had to say, if a node has ended.
+    /// Returns an error if a node has ended: the last line of its log.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.nodes.iter_mut().try_for_each(Node::check)
     }
@@ -63,7 +71,7 @@ impl Relay {
         !self.nodes.is_empty()
     }
 
-    /// User and system time of all nodes.
+    /// Returns user and system time of all nodes, in seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         self.nodes
             .iter()
@@ -72,9 +80,9 @@ impl Relay {
             .sum()
     }
 
-    /// What each node holds, the one that clients connect to first.
-    pub(crate) fn holdings(&self) -> Vec<Holdings> {
-        self.nodes.iter().map(Node::holdings).collect()
+    /// Returns the usage of each node, first that of the node that clients connect to.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        self.nodes.iter().map(Node::usage).collect()
     }
 }
 
@@ -104,9 +112,9 @@ impl Node {
         process_tree::members(self.child.id())
     }
 
-    fn holdings(&self) -> Holdings {
+    fn usage(&self) -> Usage {
         let members = self.members();
-        Holdings {
+        Usage {
             memory_kib: members.iter().copied().map(process_tree::memory_kib).sum(),
             descriptors: members.iter().copied().map(process_tree::descriptors).sum(),
         }
@@ -115,7 +123,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Children in process groups of their own are found by descent, which is lost once the parent is gone.
+        // Children in other process groups are found by their parent. This must happen before the parent ends.
         let members = self.members();
         let _ = killpg(pid(self.child.id()), Signal::SIGKILL);
         for member in members {
@@ -136,6 +144,8 @@ fn last_line(log: &Path) -> io::Result<Option<String>> {
         .map(str::to_owned))
 }
 
-/// How long a node may take until it listens.
+/// The timeout for a node to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The interval between two checks whether a node listens.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);

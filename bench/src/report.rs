@@ -1,4 +1,4 @@
-//! The report: what was measured, whether the targets are reached, and the tables.
+//! The report: how it was measured, which targets are reached, and the tables.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::punch::Setting;
 use crate::punches::Punches;
 use crate::{machine, table, targets};
 
-/// The whole report, in Markdown.
+/// Returns the whole report, in Markdown.
 pub(crate) fn write(plan: &Plan, rounds: u32, isolation: Isolation, figures: &Figures) -> String {
     let mut report = introduction(plan, rounds, isolation);
     report += &targets_section(figures);
@@ -20,7 +20,7 @@ pub(crate) fn write(plan: &Plan, rounds: u32, isolation: Isolation, figures: &Fi
         (Contest::OneRelay, "One relay"),
         (Contest::TwoNodes, "Two nodes, a link between them"),
     ] {
-        if !is_held(contest, plan) {
+        if !has_section(contest, plan) {
             continue;
         }
         let tables: String = plan
@@ -46,9 +46,9 @@ fn introduction(plan: &Plan, rounds: u32, isolation: Isolation) -> String {
         "# Benchmarks
 
 {machine}; {}.
-Clients, relay and server share the machine and its loopback. Rounds: {rounds}; each load is measured for
-{} s. Figures are medians, with the range in parentheses; × is the ratio to another contestant in the
-same round. The bound is a relay that only splices: a thread for each direction, blocking, through pipes of 1 MiB.
+Clients, relay and server run on the same machine and use its loopback interface. Rounds: {rounds}. Each load is measured
+for {} s. Figures are medians; the range is in parentheses. × is the ratio to another contestant in the same
+round. The bound is a minimal relay: one thread per direction, blocking splice(2), pipes of 1 MiB.
 ",
         isolation.describe(),
         plan.duration.as_secs_f64()
@@ -78,8 +78,9 @@ fn targets_section(figures: &Figures) -> String {
     )
 }
 
-/// The direct connection stands in both contests, and alone makes only the first of them.
-fn is_held(contest: Contest, plan: &Plan) -> bool {
+/// Reports whether the report has a section for `contest`. The direct connection takes part in both contests; if it is
+/// the only contestant, only the first has a section.
+fn has_section(contest: Contest, plan: &Plan) -> bool {
     contest == Contest::OneRelay
         || plan
             .contestants
@@ -87,7 +88,7 @@ fn is_held(contest: Contest, plan: &Plan) -> bool {
             .any(|contestant| contestant.contests == [contest])
 }
 
-/// A heading and a table, or nothing if nobody was measured under this load.
+/// Returns a heading and a table, or None if no contestant was measured under this load.
 fn load_section(contest: Contest, load: Load, figures: &Figures) -> Option<String> {
     let columns = columns(contest, load);
     let rows: Vec<_> = contestant::ALL
@@ -133,7 +134,7 @@ fn row(
     )
 }
 
-/// How long hosts behind firewalls took to meet, or nothing if that was not measured.
+/// Returns the section about hosts behind firewalls, or nothing if they were not measured.
 fn punches_section(figures: &Figures) -> String {
     let rows: Vec<_> = Setting::ALL
         .into_iter()
@@ -145,7 +146,7 @@ fn punches_section(figures: &Figures) -> String {
     let header = [
         "",
         "trials",
-        "met %",
+        "connected %",
         "first try %",
         "min ms",
         "median ms",
@@ -156,8 +157,9 @@ fn punches_section(figures: &Figures) -> String {
         "
 ## 4way: two hosts behind firewalls
 
-Two `connect-connect`, the later one started up to 1.2 s after the other: the time from its start until each has the
-other's message. The first try is the later one's; each trial has a port of its own.
+Each trial runs two `connect-connect`. The second starts 0.2 to 1.2 s after the first. The time is from the start of the
+second until each has received the other's message. The column `first try %` counts the trials in which the first dial of
+the second succeeded. Each trial uses a new port.
 
 {}",
         table::render(&header, &rows)
@@ -219,6 +221,6 @@ fn heading(load: Load) -> String {
             format!("Ping-pong, 64 bytes on {connections} connections beside a bulk stream")
         }
         Load::Sessions => "New sessions, 32 at once".to_owned(),
-        Load::Idle => "Idle sessions (two nodes: the outer + the inner one)".to_owned(),
+        Load::Idle => "Idle sessions (two nodes: outer + inner)".to_owned(),
     }
 }

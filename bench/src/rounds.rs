@@ -1,7 +1,7 @@
-//! All rounds, each trial in a process and namespaces of its own, and the report of them.
+//! Runs all rounds, each trial in a process and namespaces of its own, and writes the report.
 //!
-//! The loads are the outer loop of a round, so that the direct connection, the bound and what is compared with them are
-//! measured within seconds of each other.
+//! The outer loop of a round is over the loads. So the direct connection, the bound and the contestants that are compared
+//! with them are measured within seconds of each other.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,11 +10,13 @@ use std::process::{Child, Stdio};
 use relay_tests::network;
 
 use crate::args::{Options, Plan};
-use crate::figures::{Figures, Line};
+use crate::figures::Figures;
+use crate::line::Line;
 use crate::namespace::Isolation;
-use crate::{Result, report};
+use crate::report;
+use crate::result::Result;
 
-/// Runs what the command line asks for. Progress goes to stderr, the report to stdout.
+/// Measures what the command line names. Writes progress to stderr and the report to stdout.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let plan = options.plan()?;
     let isolation = Isolation::available();
@@ -30,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if plan.punches > 0
         && let Err(why) = run_punches(&plan, isolation, &mut figures)
     {
-        // The rounds have taken long, and their figures stand.
+        // The figures of the rounds are valid and took long, so the report is written without the 4way trials.
         writeln!(io::stderr(), "trial: skipped: {why}")?;
     }
     let report = report::write(&plan, rounds, isolation, &figures);
@@ -46,7 +48,7 @@ fn run_round(round: u32, plan: &Plan, isolation: Isolation, figures: &mut Figure
     let trials = plan.loads.iter().flat_map(|load| {
         let contestants = plan.contestants.iter();
         contestants
-            .filter(|contestant| contestant.takes(*load))
+            .filter(|contestant| contestant.is_measured_under(*load))
             .map(|contestant| (*contestant, *load))
     });
     for (number, (contestant, load)) in (0..).zip(trials) {
@@ -63,29 +65,30 @@ fn run_round(round: u32, plan: &Plan, isolation: Isolation, figures: &mut Figure
 
 fn run_punches(plan: &Plan, isolation: Isolation, figures: &mut Figures) -> Result<()> {
     if !isolation.is_isolated() {
-        return Err("no namespaces allowed".into());
+        return Err("namespaces are not allowed here".into());
     }
     let words = ["punches".to_owned(), plan.punches.to_string()];
     let process = Process::start(&words, isolation, plan)?;
     collect(process, "trial", 1, figures)
 }
 
-/// Adds what a process finds to `figures`, and says so to those who wait.
+/// Adds what a process measures to `figures` and reports it on stderr.
 fn collect(mut process: Process, what: &str, round: u32, figures: &mut Figures) -> Result<()> {
     for line in process.lines() {
         let line = line?;
-        let line = Line::parse(&line).ok_or_else(|| format!("the {what} said {line:?}"))?;
+        let line = Line::parse(&line)
+            .ok_or_else(|| format!("{what} printed an unknown line: {line:?}"))?;
         writeln!(io::stderr(), "{what}: {line}")?;
         figures.add(round, line);
     }
     process.finish()
 }
 
-/// A process that measures. Dropped, it is killed, and its namespaces with it.
+/// A process that measures. When dropped, it is killed and its namespaces end.
 struct Process(Child);
 
 impl Process {
-    /// Starts this program with `words`, in namespaces of its own.
+    /// Starts this program with the arguments `words`, in new namespaces.
     fn start(words: &[String], isolation: Isolation, plan: &Plan) -> Result<Process> {
         let program = std::env::current_exe()?;
         let mut command = isolation.command(
@@ -93,12 +96,12 @@ impl Process {
                 .to_str()
                 .ok_or("the path of this program is not UTF-8")?,
         );
-        // The harness of the tests, in which the laboratory is, asks the environment.
+        // The laboratory is part of the test harness, which reads the environment.
         command.env("RELAY_BIN_DIR", &plan.binaries);
         if isolation.is_isolated() {
             command.env(network::INSIDE, "1");
         }
-        // It ends when its stdin does, whatever becomes of this process.
+        // It exits at the end of its stdin, so it ends with this process in any case.
         Ok(Process(
             command
                 .args(words)
@@ -117,7 +120,7 @@ impl Process {
     }
 
     fn finish(mut self) -> Result<()> {
-        // Not wait(): that would close stdin first, and be taken for the end of this process.
+        // Child::wait() closes stdin first, and the child would take that for the end of this process.
         let stdin = self.0.stdin.take();
         let status = self.0.wait()?;
         drop(stdin);

@@ -3,17 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::result::Result;
 
-/// Dropped, it is removed with all that is in it.
+/// A directory that is removed with its contents when the value is dropped.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new directory in `parent`.
+    /// Makes a new directory in `parent`.
     pub(crate) fn create(parent: &Path) -> Result<Scratch> {
         let path = parent.join(format!("relay-bench-{}", std::process::id()));
         fs::create_dir(&path)
-            .map_err(|error| format!("unable to make {}: {error}", path.display()))?;
+            .map_err(|error| format!("unable to create {}: {error}", path.display()))?;
         Ok(Scratch(path))
     }
 

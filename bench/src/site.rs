@@ -1,29 +1,29 @@
-//! Where a trial takes place: its ports, its files, and the programs it finds.
+//! The site of a trial: its ports, its files and its programs.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Result;
+use crate::result::Result;
 
-/// The surroundings of one trial.
+/// The ports, files and programs of one trial.
 pub(crate) struct Site<'a> {
-    /// Where clients connect, if there is a relay.
+    /// Where a relay listens for clients.
     pub(crate) clients: SocketAddr,
-    /// Between two nodes.
+    /// Where the link between two nodes is accepted.
     pub(crate) link: SocketAddr,
     /// Where the server listens.
     pub(crate) server: SocketAddr,
-    /// Between a node and what tunnels its link: outside and inside.
+    /// Where the two ends of a tunnelled link are accepted: by the outside node, and by the tunnel beside the inside node.
     pub(crate) tunnel: (SocketAddr, SocketAddr),
     binaries: &'a Path,
     scratch: &'a Path,
 }
 
 impl<'a> Site<'a> {
-    /// The site of the trial of this number. No two numbers share a port: where there are no namespaces, connections of
-    /// one trial that wait in TIME_WAIT take no place from the next.
+    /// Returns the site of trial `number`. Each number has ports of its own: without namespaces, connections of one trial in
+    /// TIME_WAIT would otherwise block the ports of the next trial.
     pub(crate) fn new(number: u16, binaries: &'a Path, scratch: &'a Path) -> Site<'a> {
         let port = FIRST_PORT + 5 * number;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -37,16 +37,16 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// One of the tools of this workspace.
+    /// Returns the command of a tool of this workspace.
     pub(crate) fn tool(&self, name: &str) -> Result<Command> {
         let path = self.binaries.join(name);
         if !path.exists() {
-            return Err(format!("there is no {name} beside this program or in --binaries").into());
+            return Err(format!("{} does not exist", path.display()).into());
         }
         Ok(Command::new(path))
     }
 
-    /// A program of the system. Some of these are in directories that only root has in PATH.
+    /// Returns the command of an installed program. Some are in directories that only root has in PATH.
     pub(crate) fn peer(&self, name: &str) -> Result<Command> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path)
@@ -57,12 +57,12 @@ impl<'a> Site<'a> {
             .ok_or_else(|| format!("{name} is not installed").into())
     }
 
-    /// A path for a file of this trial.
+    /// Returns the path for a file of this trial.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
 
-    /// A configuration file.
+    /// Writes a configuration file and returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.file(name);
         fs::write(&path, text)?;
@@ -70,5 +70,5 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Below the range that the namespace gives to dialled connections, see [`crate::namespace`].
+/// Below the port range of dialled connections, see [`crate::namespace`].
 const FIRST_PORT: u16 = 2000;

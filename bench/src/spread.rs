@@ -1,4 +1,4 @@
-//! What several rounds found for one figure.
+//! Median and range of a figure over several rounds.
 
 /// Median and range.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// None of no values. The median of an even number is the mean of the two in the middle.
+    /// Returns None if there are no values. The median of an even number of values is the mean of the two in the middle.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -22,7 +22,7 @@ impl Spread {
         Some(Spread { median, min, max })
     }
 
-    /// `0.66 (0.63–0.69)` with the given number of decimals, each multiplied by `scale` before.
+    /// Formats the spread as `0.66 (0.63–0.69)`, each value multiplied by `scale` and with `decimals` decimals.
     pub(crate) fn show(self, scale: f64, decimals: usize) -> String {
         let show = |value: f64| format!("{:.decimals$}", value * scale);
         if self.min == self.max {

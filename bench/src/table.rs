@@ -1,6 +1,6 @@
-//! Tables in Markdown that can be read as they are.
+//! Markdown tables that are also readable as plain text.
 
-/// A table, its columns padded to one width. The first column is aligned left, the others right.
+/// Returns a table with padded columns. The first column is aligned left, the others right.
 pub(crate) fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let width_of = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

@@ -1,11 +1,12 @@
-//! What the tools are meant to reach, and whether they do.
+//! The targets of our tools, and whether they are reached.
 
 use crate::figures::Figures;
-use crate::load::{Load, Quantity};
+use crate::load::Load;
 use crate::punch::Setting;
 use crate::punches::Punches;
+use crate::quantity::Quantity;
 
-/// One figure of one of our tools, and its limit.
+/// A figure of one of our tools, and its limit.
 struct Target {
     contestant: &'static str,
     load: Load,
@@ -19,11 +20,11 @@ enum Limit {
     AtMost(f64),
     Above(f64),
     Below(f64),
-    /// Per session: what a node keeps beside its sessions, like a few idle links more, is less than a twentieth of it.
+    /// Within 0.05. What a node holds apart from its sessions, such as a few more idle links, is less than this per session.
     About(f64),
 }
 
-/// One figure of the trials of 4way, and its limit.
+/// A figure of the 4way trials, and its limit.
 struct PunchTarget {
     setting: Setting,
     what: &'static str,
@@ -31,7 +32,7 @@ struct PunchTarget {
     limit: Limit,
 }
 
-/// A target and what was measured for it.
+/// A target and the figure that was measured for it.
 pub(crate) struct Outcome {
     pub(crate) what: String,
     pub(crate) wanted: String,
@@ -40,7 +41,7 @@ pub(crate) struct Outcome {
     pub(crate) passed: bool,
 }
 
-/// Every target, measured or not.
+/// Returns every target, measured or not.
 pub(crate) fn outcomes(figures: &Figures) -> Vec<Outcome> {
     all()
         .iter()
@@ -133,7 +134,8 @@ fn idle_targets(contestant: &'static str, node: usize) -> [Target; 2] {
     ]
 }
 
-/// With a key: faster than those who encrypt as well, hardly fewer sessions than without, and little to keep.
+/// Returns the targets with a key: faster than other encrypting contestants, almost as many sessions as without a key, and
+/// little memory per session.
 fn keyed_targets() -> Vec<Target> {
     let target = |load, quantity, against, limit| Target {
         contestant: "nodes-keyed",
@@ -198,7 +200,7 @@ fn punch_targets() -> [PunchTarget; 6] {
 impl PunchTarget {
     fn outcome(&self, figures: &Figures) -> Outcome {
         let punches = figures.punches(self.setting);
-        // A median that does not exist, because half of the trials failed, is beyond every limit.
+        // If half of the trials failed, there is no median, and no limit allows it.
         let reached = punches.map(|punches| (self.figure)(&punches).unwrap_or(f64::INFINITY));
         Outcome {
             what: format!("4way: {}, {}", self.setting, self.what),
@@ -260,8 +262,8 @@ impl Limit {
     }
 }
 
-/// Those that a user would take otherwise.
+/// The alternatives that a user has.
 const PEERS_OF_THE_NODES: &[&str] = &["haproxy-pair", "ssh", "socat-pair", "socat-pair-10ms"];
 
-/// Those that encrypt between the two nodes.
+/// The alternatives that encrypt the link.
 const ENCRYPTING_PEERS: &[&str] = &["ssh", "nodes-stunnel"];

@@ -1,4 +1,4 @@
-//! A link whose peer sends anything, at any time, in any pieces.
+//! A link whose peer sends any bytes, at any time, in any pieces.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use relay_core::protocol::frame::{
 };
 use relay_core::protocol::link::{Event, Fault, Link};
 
-/// The outside node's end of a link, with a peer that sends anything.
+/// The outside node's end of a link with a hostile peer. See `hostile`.
 pub fn link_outside(input: &[u8]) {
     hostile(Role::Outside, input);
 }
 
-/// The inside node's end of a link, with a peer that sends anything.
+/// The inside node's end of a link with a hostile peer. See `hostile`.
 pub fn link_inside(input: &[u8]) {
     hostile(Role::Inside, input);
 }
 
-/// Which end of the link is ours.
+/// The end of the link under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `listen-listen`.
@@ -27,41 +27,46 @@ pub enum Role {
     Inside,
 }
 
-/// What came of a peer's bytes.
+/// The result of a peer's bytes.
 #[derive(Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// In order, without [`Event::Incomplete`].
+    /// The events in order, without [`Event::Incomplete`].
     pub events: Vec<Event>,
-    /// Bytes of payload, those that were dropped included.
+    /// The bytes of payload, including those that were dropped.
     pub payload: Vec<u8>,
-    /// What this end said.
-    pub said: Vec<u8>,
-    /// Why it stopped listening before the end.
+    /// The bytes that this end sent.
+    pub sent: Vec<u8>,
+    /// Why this end stopped reading before the end of the input.
     pub fault: Option<Fault>,
 }
 
-/// The input says how it is cut, what this end does meanwhile, and what the peer sends; cut or not, the outcome is the same.
+/// The input is three parts: how the bytes are split, the actions of this end, and the bytes that the peer sends. The outcome
+/// does not depend on how the bytes are split.
 fn hostile(role: Role, input: &[u8]) {
-    let (cuts, input) = counted(input);
-    let (acts, bytes) = counted(input);
-    let whole = play(role, acts, bytes, &[]);
-    assert_eq!(play(role, acts, bytes, &[1]), whole, "byte by byte");
-    assert_eq!(play(role, acts, bytes, cuts), whole, "cut after {cuts:?}");
+    let (cuts, input) = length_prefixed(input);
+    let (actions, bytes) = length_prefixed(input);
+    let whole = run_link(role, actions, bytes, &[]);
+    assert_eq!(run_link(role, actions, bytes, &[1]), whole, "byte by byte");
+    assert_eq!(
+        run_link(role, actions, bytes, cuts),
+        whole,
+        "split after {cuts:?}"
+    );
 }
 
-/// As many bytes as the first one says, and the rest.
-pub(crate) fn counted(input: &[u8]) -> (&[u8], &[u8]) {
+/// Splits off as many bytes as the first byte says. Returns these bytes and the rest.
+pub(crate) fn length_prefixed(input: &[u8]) -> (&[u8], &[u8]) {
     let Some((&count, rest)) = input.split_first() else {
         return (&[], &[]);
     };
     rest.split_at(rest.len().min(count.into()))
 }
 
-/// Shows `bytes` to a link, in pieces as long as `cuts` says in turn, or whole. After each event this end does what the next of
-/// `acts` says, if it may do that now.
-pub fn play(role: Role, acts: &[u8], bytes: &[u8], cuts: &[u8]) -> Outcome {
+/// Gives `bytes` to a link in pieces whose lengths are the values of `cuts`, over and over; whole if `cuts` is empty. After
+/// each event this end does the next of `actions`, if that is allowed now.
+pub fn run_link(role: Role, actions: &[u8], bytes: &[u8], cuts: &[u8]) -> Outcome {
     let now = Instant::now();
-    let mut ours = Ours::new(role, acts, now);
+    let mut ours = OurEnd::new(role, actions, now);
     let mut outcome = Outcome::default();
     let mut unread = Vec::new();
     let mut rest = bytes;
@@ -76,7 +81,7 @@ pub fn play(role: Role, acts: &[u8], bytes: &[u8], cuts: &[u8]) -> Outcome {
         if let Err(fault) = ours.read(&mut unread, &mut outcome, now) {
             outcome.fault = Some(fault);
             ours.link.fail(fault.code(), fault.to_string());
-            ours.say(&mut outcome, now);
+            ours.send(&mut outcome, now);
             break;
         }
         assert!(
@@ -87,15 +92,15 @@ pub fn play(role: Role, acts: &[u8], bytes: &[u8], cuts: &[u8]) -> Outcome {
     outcome
 }
 
-/// Our end of the link, and what it does of itself.
-struct Ours<'a> {
+/// The end of the link under test, and the actions that it still does.
+struct OurEnd<'a> {
     role: Role,
     link: Link,
-    acts: std::slice::Iter<'a, u8>,
+    actions: std::slice::Iter<'a, u8>,
 }
 
-impl<'a> Ours<'a> {
-    fn new(role: Role, acts: &'a [u8], now: Instant) -> Self {
+impl<'a> OurEnd<'a> {
+    fn new(role: Role, actions: &'a [u8], now: Instant) -> Self {
         let link = match role {
             Role::Outside => Link::outside(Duration::from_secs(10), now),
             Role::Inside => Link::inside(hello(), now),
@@ -103,7 +108,7 @@ impl<'a> Ours<'a> {
         Self {
             role,
             link,
-            acts: acts.iter(),
+            actions: actions.iter(),
         }
     }
 
@@ -136,14 +141,14 @@ impl<'a> Ours<'a> {
             }
             outcome.events.push(event);
             self.act(now);
-            self.say(outcome, now);
+            self.send(outcome, now);
         }
     }
 
-    /// The next thing of `acts`. What has no place now is left to the machine to ignore, where it promises that.
+    /// Does the next of `actions`. Where the machine promises to ignore a call that is not allowed now, this calls it anyway.
     fn act(&mut self, now: Instant) {
         let link = &mut self.link;
-        match self.acts.next().map_or(0, |act| act % 10) {
+        match self.actions.next().map_or(0, |action| action % 10) {
             1 if self.role == Role::Outside && link.is_idle() => link.open(open(), now),
             2 if self.role == Role::Inside => link.opened(now),
             3 if self.role == Role::Inside => link.refuse(RefusedCode::Refused, "no".into(), now),
@@ -157,8 +162,8 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// Says what waits, which the peer cannot make long.
-    fn say(&mut self, outcome: &mut Outcome, now: Instant) {
+    /// Sends what is waiting. The peer cannot make that grow.
+    fn send(&mut self, outcome: &mut Outcome, now: Instant) {
         let mut out = Vec::new();
         self.link.transmit(&mut out, now);
         assert!(self.link.has_said_all());
@@ -173,12 +178,12 @@ impl<'a> Ours<'a> {
             out.extend_from_slice(&payload[..length as usize]);
             self.link.payload_sent(length, now);
         }
-        outcome.said.append(&mut out);
+        outcome.sent.append(&mut out);
         self.link.settle();
     }
 }
 
-/// A HELLO of ours.
+/// Returns our HELLO.
 pub fn hello() -> Hello {
     Hello {
         versions: (1, 1),
@@ -191,7 +196,7 @@ pub fn hello() -> Hello {
     }
 }
 
-/// An OPEN of ours.
+/// Returns our OPEN.
 pub fn open() -> Open {
     Open {
         number: 0,

@@ -1,4 +1,4 @@
-//! A keyed link whose peer, or somebody in between, sends anything.
+//! A keyed link whose peer, or an attacker between the nodes, sends any bytes.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 
 use relay_core::keyed::{Channel, Fault, Inner, KeyFile, Keys, Role, Wire, link_fault};
 
-use super::hostile::counted;
+use super::hostile::length_prefixed;
 
-/// The input says which end is ours, how much an honest peer says before, how what follows is cut, and what that is. Nothing of it
-/// is taken for the peer's: who has not proved the key proves nothing by it, and who has is heard no further.
+/// The input is four parts: the end under test, how much an honest peer sends first, how the bytes that follow are split, and
+/// these bytes. None of them is accepted as the peer's: they do not authenticate a peer that has no key, and behind an
+/// authenticated peer they are not received.
 pub fn keyed(input: &[u8]) {
     let Some((&first, input)) = input.split_first() else {
         return;
@@ -20,60 +21,64 @@ pub fn keyed(input: &[u8]) {
         (&*INSIDE, &*OUTSIDE)
     };
     let honest = usize::from(first >> 1 & 3);
-    let (cuts, bytes) = counted(input);
-    let whole = play(ends, honest, bytes, &[]);
-    assert_eq!(whole.heard, MESSAGE.repeat(honest.saturating_sub(1)));
-    assert_eq!(whole.proven, honest > 0);
-    assert!(!(whole.proven && whole.ended));
-    assert_eq!(play(ends, honest, bytes, &[1]), whole, "byte by byte");
-    assert_eq!(play(ends, honest, bytes, cuts), whole, "cut after {cuts:?}");
+    let (cuts, bytes) = length_prefixed(input);
+    let whole = run(ends, honest, bytes, &[]);
+    assert_eq!(whole.received, MESSAGE.repeat(honest.saturating_sub(1)));
+    assert_eq!(whole.authenticated, honest > 0);
+    assert!(!(whole.authenticated && whole.ended));
+    assert_eq!(run(ends, honest, bytes, &[1]), whole, "byte by byte");
+    assert_eq!(
+        run(ends, honest, bytes, cuts),
+        whole,
+        "split after {cuts:?}"
+    );
 }
 
-/// What came of it.
+/// The result of one run.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
-    heard: Vec<u8>,
-    proven: bool,
+    received: Vec<u8>,
+    authenticated: bool,
     fault: Option<Fault>,
-    /// The peer has said that nothing follows, which anybody may before the handshake.
+    /// The peer sent close_notify. Before the handshake anyone can send that.
     ended: bool,
 }
 
-/// With an honest peer, if there is to be one, the handshake is made, and one message less than `honest` is sent. Then come `bytes`.
-fn play((ours, theirs): (&Keys, &Keys), honest: usize, bytes: &[u8], cuts: &[u8]) -> Outcome {
+/// If `honest` is not 0, an honest peer completes the handshake and sends `honest` - 1 messages. Then `bytes` arrive.
+fn run((ours, theirs): (&Keys, &Keys), honest: usize, bytes: &[u8], cuts: &[u8]) -> Outcome {
     let mut channel = ours.channel().expect("keys make channels");
-    let mut wire = Cut::default();
+    let mut wire = SplitWire::default();
     let mut outcome = Outcome::default();
     if honest > 0 {
         let mut peer = theirs.channel().expect("keys make channels");
-        let mut peer_wire = Cut::default();
+        let mut peer_wire = SplitWire::default();
         for _ in 0..4 {
-            prove(&mut channel, &mut wire, &mut peer_wire);
-            prove(&mut peer, &mut peer_wire, &mut wire);
+            handshake(&mut channel, &mut wire, &mut peer_wire);
+            handshake(&mut peer, &mut peer_wire, &mut wire);
         }
         for _ in 1..honest {
             peer.send(&mut peer_wire, &[], MESSAGE, false)
                 .expect("it is proven");
         }
-        wire.unread.append(&mut peer_wire.said);
+        wire.unread.append(&mut peer_wire.sent);
     }
     wire.unread.extend_from_slice(bytes);
     wire.cuts = cuts.to_vec();
     read(&mut channel, &mut wire, &mut outcome);
-    outcome.proven = channel.proof().is_some() || (honest > 0 && outcome.fault.is_some());
-    assert!(wire.said.len() < 4096, "{} bytes said", wire.said.len());
+    outcome.authenticated = channel.proof().is_some() || (honest > 0 && outcome.fault.is_some());
+    assert!(wire.sent.len() < 4096, "{} bytes sent", wire.sent.len());
     outcome
 }
 
-/// Goes on with the handshake; what this end says is there for the other to read.
-fn prove(channel: &mut Channel, wire: &mut Cut, other: &mut Cut) {
+/// Continues the handshake. What this end sends becomes readable for `other`.
+fn handshake(channel: &mut Channel, wire: &mut SplitWire, other: &mut SplitWire) {
     if let Err(error) = channel.prove(wire) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     }
-    other.unread.append(&mut wire.said);
+    other.unread.append(&mut wire.sent);
 }
 
-fn read(channel: &mut Channel, wire: &mut Cut, outcome: &mut Outcome) {
+fn read(channel: &mut Channel, wire: &mut SplitWire, outcome: &mut Outcome) {
     let mut buffer = [0; 1000];
     loop {
         match channel.recv(wire, &mut buffer) {
@@ -82,27 +87,31 @@ fn read(channel: &mut Channel, wire: &mut Cut, outcome: &mut Outcome) {
                 return;
             }
             Ok(count) => {
-                outcome.heard.extend_from_slice(&buffer[..count]);
+                outcome.received.extend_from_slice(&buffer[..count]);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => {
-                outcome.fault = Some(link_fault(&error).expect("it is the channel's").clone());
+                outcome.fault = Some(
+                    link_fault(&error)
+                        .expect("the error is a fault of the channel")
+                        .clone(),
+                );
                 return;
             }
         }
     }
 }
 
-/// A wire that brings its bytes in pieces as long as `cuts` says in turn, or whole.
+/// A wire that delivers its bytes in pieces whose lengths are the values of `cuts`, over and over; whole if `cuts` is empty.
 #[derive(Default)]
-struct Cut {
+struct SplitWire {
     unread: Vec<u8>,
     cuts: Vec<u8>,
     pieces: usize,
-    said: Vec<u8>,
+    sent: Vec<u8>,
 }
 
-impl Wire for Cut {
+impl Wire for SplitWire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.unread.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
@@ -119,7 +128,7 @@ impl Wire for Cut {
     }
 
     fn write(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
-        self.said.extend_from_slice(bytes);
+        self.sent.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 }
@@ -132,6 +141,6 @@ static INSIDE: LazyLock<Keys> = LazyLock::new(|| keys(Role::Inside));
 fn keys(role: Role) -> Keys {
     let path = Path::new("link.key");
     let text = b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let file = KeyFile::with_text(path, text).expect("it is a key");
-    Keys::new(role, Inner::Frames, file).expect("it gives keys")
+    let file = KeyFile::with_text(path, text).expect("the text is a key");
+    Keys::new(role, Inner::Frames, file).expect("the key file gives keys")
 }

@@ -1,4 +1,4 @@
-//! What holds for whatever a proxy answers, and for whatever stands in `--via`.
+//! Answers of a proxy, and the URL of `--via`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,7 +7,7 @@ use relay_core::protocol::http_connect::HttpConnect;
 use relay_core::protocol::proxy::{Command, Host, Inquiry, Login, Place, Progress, Secret};
 use relay_core::protocol::socks::{Socks4, Socks5};
 
-/// An answer to SOCKS means the same however it is cut. The first byte says what was asked.
+/// The result of a SOCKS answer does not depend on how it is split. The first byte selects the request.
 pub fn socks(input: &[u8]) {
     let Some((how, answer)) = input.split_first() else {
         return;
@@ -29,26 +29,28 @@ pub fn socks(input: &[u8]) {
         1 => Socks5::ask(command, &place, Some(&login)),
         _ => Socks4::ask(command, &place, "jo").expect("the place has an ipv4 address"),
     };
-    cut(ask, answer);
+    assert_split_invariant(ask, answer);
 }
 
-/// The head of an answer to CONNECT means the same however it is cut.
+/// The result of the head of a CONNECT answer does not depend on how it is split.
 pub fn http_connect(input: &[u8]) {
     let place = Place {
         host: Host::Name(b"srv".to_vec()),
         port: 80,
     };
-    cut(|| HttpConnect::ask(&place, None), input);
+    assert_split_invariant(|| HttpConnect::ask(&place, None), input);
 }
 
-/// A URL that is understood is shown without its password, and means the same but for that; one that is not says why.
+/// If a URL is valid, it is shown without its password and otherwise has the same meaning. If it is invalid, the error has a
+/// text.
 pub fn via_url(input: &[u8]) {
     let Ok(url) = str::from_utf8(input) else {
         return;
     };
     match parse_proxy(url) {
         Ok(proxy) => {
-            let shown = parse_proxy(&without_password(url)).expect("it is a url without, too");
+            let shown =
+                parse_proxy(&without_password(url)).expect("without its password it is a url too");
             assert_eq!(shown.password, None);
             assert_eq!(
                 (shown.protocol, shown.host, shown.port, shown.user),
@@ -60,32 +62,33 @@ pub fn via_url(input: &[u8]) {
     let word = format!("bind+{url}");
     if let Ok(points) = parse_listen(&word) {
         let shown = points[0].at.to_string();
-        let again = parse_listen(&shown).expect("it shows itself as a word");
+        let again = parse_listen(&shown).expect("the text of an address is an address");
         assert_eq!(again[0].at.to_string(), shown);
     }
 }
 
-/// Whole, byte by byte, and in pieces that grow.
-fn cut(ask: impl Fn() -> (Secret, Inquiry), answer: &[u8]) {
+/// Reads the answer whole, byte by byte, and in growing pieces. The results are equal.
+fn assert_split_invariant(ask: impl Fn() -> (Secret, Inquiry), answer: &[u8]) {
     let whole = read(ask().1, answer, |_| answer.len());
     for pieces in [|_| 1, |piece: usize| 2 * piece + 1] {
         assert_eq!(read(ask().1, answer, pieces), whole);
     }
 }
 
-/// How many bytes were taken until the answer was whole, and what it said; or that it was refused.
+/// Returns how many bytes were consumed until the answer was complete, and the addresses in it. Returns None if the answer
+/// was rejected.
 fn read(
     mut inquiry: Inquiry,
     answer: &[u8],
     size: impl Fn(usize) -> usize,
 ) -> Option<(usize, Vec<String>)> {
-    let (mut taken, mut arrived, mut said) = (0, 0, Vec::new());
+    let (mut consumed, mut arrived, mut addresses) = (0, 0, Vec::new());
     for piece in 0.. {
         arrived = answer.len().min(arrived + size(piece));
-        while taken < arrived {
-            let (count, progress) = inquiry.take(&answer[taken..arrived]).ok()?;
-            assert!(count > 0 && count <= arrived - taken);
-            taken += count;
+        while consumed < arrived {
+            let (count, progress) = inquiry.take(&answer[consumed..arrived]).ok()?;
+            assert!(count > 0 && count <= arrived - consumed);
+            consumed += count;
             inquiry = match progress {
                 Progress::More(inquiry) => inquiry,
                 Progress::Say(bytes, inquiry) => {
@@ -93,12 +96,12 @@ fn read(
                     inquiry
                 }
                 Progress::Listening(place, inquiry) => {
-                    said.push(place.to_string());
+                    addresses.push(place.to_string());
                     inquiry
                 }
                 Progress::Done(client) => {
-                    said.push(format!("{client:?}"));
-                    return Some((taken, said));
+                    addresses.push(format!("{client:?}"));
+                    return Some((consumed, addresses));
                 }
             };
         }
@@ -106,5 +109,5 @@ fn read(
             break;
         }
     }
-    Some((taken, said))
+    Some((consumed, addresses))
 }

@@ -13,7 +13,7 @@ mod hostile;
 
 use std::time::{Duration, Instant};
 
-use hostile::{Role, hello, link_inside, link_outside, open, play};
+use hostile::{Role, hello, link_inside, link_outside, open, run_link};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_core::limits::{
@@ -36,9 +36,9 @@ proptest! {
     ) {
         let mut bytes = if greeted { greeting(role) } else { Vec::new() };
         pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
-        let whole = play(role, &acts, &bytes, &[]);
-        prop_assert_eq!(&play(role, &acts, &bytes, &[1]), &whole);
-        prop_assert_eq!(&play(role, &acts, &bytes, &cuts), &whole);
+        let whole = run_link(role, &acts, &bytes, &[]);
+        prop_assert_eq!(&run_link(role, &acts, &bytes, &[1]), &whole);
+        prop_assert_eq!(&run_link(role, &acts, &bytes, &cuts), &whole);
     }
 
     #[test]

@@ -1,45 +1,38 @@
-//! haproxy in TCP mode, allowed to splice.
+//! haproxy in TCP mode with `option splice-auto`.
 
-use std::net::SocketAddr;
+use std::process::Command;
 
-use crate::Result;
+use super::row::{self, Hop};
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 /// One haproxy from the clients to the server.
 pub(super) fn one(site: &Site<'_>) -> Result<Relay> {
-    start(site, &[(site.clients, site.server)])
+    row::one(site, "haproxy", command)
 }
 
-/// Two in a row, with the link between them.
+/// Two haproxies in a row.
 pub(super) fn pair(site: &Site<'_>) -> Result<Relay> {
-    start(site, &[(site.clients, site.link), (site.link, site.server)])
+    row::two(site, "haproxy", command)
 }
 
-fn start(site: &Site<'_>, hops: &[(SocketAddr, SocketAddr)]) -> Result<Relay> {
-    let mut relay = Relay::default();
-    for (number, (listen, dial)) in hops.iter().enumerate() {
-        let text = format!(
-            "global
-                maxconn 5000
-            defaults
-                mode tcp
-                option splice-auto
-                timeout connect 10s
-                timeout client 1h
-                timeout server 1h
-            listen relay
-                bind {listen}
-                server server {dial}\n"
-        );
-        let configuration = site.write(&format!("haproxy-{number}.cfg"), &text)?;
-        let mut command = site.peer("haproxy")?;
-        command.args(["-db", "-f"]).arg(configuration);
-        relay.start(
-            &command,
-            site.file(&format!("haproxy-{number}.log")),
-            Some(listen.port()),
-        )?;
-    }
-    Ok(relay)
+fn command(site: &Site<'_>, name: &str, (listen, dial): Hop) -> Result<Command> {
+    let text = format!(
+        "global
+            maxconn 5000
+        defaults
+            mode tcp
+            option splice-auto
+            timeout connect 10s
+            timeout client 1h
+            timeout server 1h
+        listen relay
+            bind {listen}
+            server server {dial}\n"
+    );
+    let configuration = site.write(&format!("{name}.cfg"), &text)?;
+    let mut command = site.peer("haproxy")?;
+    command.args(["-db", "-f"]).arg(configuration);
+    Ok(command)
 }

@@ -1,4 +1,4 @@
-//! The two nodes with an encrypted link: by a key of their own, and by a pair of stunnels around it.
+//! The two nodes with an encrypted link: with `--key-file`, or through a pair of stunnels.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,38 +6,38 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::two_nodes;
-use crate::Result;
+use super::nodes;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 /// Both nodes with `--key-file`.
-pub(super) fn nodes(site: &Site<'_>) -> Result<Relay> {
+pub(super) fn key_file(site: &Site<'_>) -> Result<Relay> {
     let key = site.write("link.key", KEY)?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
     let key: [&std::ffi::OsStr; 2] = ["--key-file".as_ref(), key.as_ref()];
     let mut relay = Relay::default();
-    two_nodes(site, &mut relay, &key, site.link, site.link, |_| Ok(()))?;
+    nodes::start(site, &mut relay, &key, (site.link, site.link), |_| Ok(()))?;
     Ok(relay)
 }
 
-/// The nodes as they are, and a stunnel beside each.
+/// Both nodes without a key, and a stunnel beside each that encrypts the link.
 pub(super) fn stunnel(site: &Site<'_>) -> Result<Relay> {
     let certificate = certificate(site)?;
     let mut relay = Relay::default();
     let tunnel = |relay: &mut Relay| {
-        let outer = format!("cert = {}", certificate.display());
-        start_stunnel(site, relay, "outer", &outer, site.link, site.tunnel.0)?;
+        let outside = format!("cert = {}", certificate.display());
+        start_stunnel(site, relay, "outside", &outside, site.link, site.tunnel.0)?;
         start_stunnel(
             site,
             relay,
-            "inner",
+            "inside",
             "client = yes",
             site.tunnel.1,
             site.link,
         )
     };
-    two_nodes(site, &mut relay, &[], site.tunnel.0, site.tunnel.1, tunnel)?;
+    nodes::start(site, &mut relay, &[], site.tunnel, tunnel)?;
     Ok(relay)
 }
 
@@ -68,7 +68,7 @@ fn start_stunnel(
     relay.start(&command, log, Some(accept.port()))
 }
 
-/// A certificate with its key, made when it is first asked for.
+/// Returns the path of a certificate with its key. Makes the file if it does not exist.
 fn certificate(site: &Site<'_>) -> Result<PathBuf> {
     let path = site.file("stunnel.pem");
     if !path.exists() {
@@ -83,7 +83,7 @@ fn certificate(site: &Site<'_>) -> Result<PathBuf> {
             .stdin(Stdio::null())
             .stderr(Stdio::null());
         if !command.status()?.success() {
-            return Err("openssl made no certificate".into());
+            return Err("openssl did not make a certificate".into());
         }
         let both = [fs::read(&path)?, fs::read(path.with_extension("crt"))?].concat();
         fs::write(&path, both)?;
@@ -91,5 +91,5 @@ fn certificate(site: &Site<'_>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Of no secret worth keeping.
+/// The key of the link. It protects nothing, so it need not be secret.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";

@@ -1,7 +1,7 @@
-//! nginx with its stream module, which Debian builds as a file to load.
+//! nginx with its stream module, which Debian ships as a loadable module.
 
-use crate::Result;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
@@ -25,7 +25,5 @@ pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
     let configuration = site.write("nginx.conf", &text)?;
     let mut command = site.peer("nginx")?;
     command.args(["-e", "stderr", "-c"]).arg(configuration);
-    let mut relay = Relay::default();
-    relay.start(&command, site.file("nginx.log"), Some(site.clients.port()))?;
-    Ok(relay)
+    Relay::single(&command, site.file("nginx.log"), site.clients.port())
 }

@@ -1,7 +1,7 @@
-//! rinetd with one rule and no log.
+//! rinetd with one forwarding rule and no log.
 
-use crate::Result;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
@@ -16,7 +16,5 @@ pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
     let configuration = site.write("rinetd.conf", &text)?;
     let mut command = site.peer("rinetd")?;
     command.args(["-f", "-c"]).arg(configuration);
-    let mut relay = Relay::default();
-    relay.start(&command, site.file("rinetd.log"), Some(clients.port()))?;
-    Ok(relay)
+    Relay::single(&command, site.file("rinetd.log"), clients.port())
 }

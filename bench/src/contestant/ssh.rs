@@ -1,12 +1,12 @@
-//! ssh -R to an sshd of its own, with keys that are made for the round.
+//! ssh -R and an sshd of its own, with keys that are made for the trial.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::{User, getuid};
 
-use crate::Result;
 use crate::relay::Relay;
+use crate::result::Result;
 use crate::site::Site;
 
 pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
@@ -17,9 +17,9 @@ pub(super) fn start(site: &Site<'_>) -> Result<Relay> {
         "sshd_config",
         &server_configuration(site, &host_key, &user_key),
     )?;
-    let mut outer = site.peer("sshd")?;
-    outer.args(["-D", "-e", "-f"]).arg(configuration);
-    relay.start(&outer, site.file("sshd.log"), Some(site.link.port()))?;
+    let mut server = site.peer("sshd")?;
+    server.args(["-D", "-e", "-f"]).arg(configuration);
+    relay.start(&server, site.file("sshd.log"), Some(site.link.port()))?;
     relay.start(
         &client(site, &user_key)?,
         site.file("ssh.log"),
@@ -45,7 +45,7 @@ fn server_configuration(site: &Site<'_>, host_key: &Path, user_key: &Path) -> St
 }
 
 fn client(site: &Site<'_>, user_key: &Path) -> Result<Command> {
-    let user = User::from_uid(getuid())?.ok_or("this user has no name")?;
+    let user = User::from_uid(getuid())?.ok_or("the user of this process has no name")?;
     let mut command = site.peer("ssh")?;
     command
         .args(["-F", "none", "-N", "-c", "aes128-gcm@openssh.com", "-i"])
@@ -69,7 +69,7 @@ fn client(site: &Site<'_>, user_key: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The key file of this name, made when it is first asked for.
+/// Returns the path of the key file `name`. Makes the file if it does not exist.
 fn key(site: &Site<'_>, name: &str) -> Result<PathBuf> {
     let path = site.file(name);
     if !path.exists() {
@@ -79,7 +79,7 @@ fn key(site: &Site<'_>, name: &str) -> Result<PathBuf> {
             .arg(&path)
             .stdin(Stdio::null());
         if !command.status()?.success() {
-            return Err("ssh-keygen made no key".into());
+            return Err("ssh-keygen did not make a key".into());
         }
     }
     Ok(path)

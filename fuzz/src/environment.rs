@@ -1,4 +1,4 @@
-//! What comes from whoever starts a process: variables and options. `relay-core/tests/corpus.rs` replays the seeds.
+//! Input from the process that starts a tool: environment variables and options.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use relay_core::policy::access_list::{AccessList, parse_network};
 use relay_core::protocol::ucspi::{self, Told};
 
-/// Lines of `NAME=VALUE`. Who is understood can be told again; what is not is named in a line that can be printed.
+/// The input is lines of `NAME=VALUE`. If the variables are valid, writing the connection they describe and reading it again
+/// gives the same connection. If they are invalid, the error is one short printable line.
 pub fn ucspi(input: &[u8]) {
     let variables: HashMap<&[u8], &[u8]> = input
         .split(|byte| *byte == b'\n')
@@ -22,10 +23,10 @@ pub fn ucspi(input: &[u8]) {
         Some(OsStr::from_bytes(value).to_owned())
     };
     match ucspi::read(variable) {
-        Ok(Some(told)) => assert_eq!(ucspi::read(|name| tell(&told, name)), Ok(Some(told))),
+        Ok(Some(told)) => assert_eq!(ucspi::read(|name| variable_of(&told, name)), Ok(Some(told))),
         Ok(None) => {}
-        Err(nonsense) => {
-            let text = nonsense.to_string();
+        Err(error) => {
+            let text = error.to_string();
             assert!(
                 text.len() < 300 && !text.contains(char::is_control),
                 "{text:?}"
@@ -34,7 +35,7 @@ pub fn ucspi(input: &[u8]) {
     }
 }
 
-/// A network that is understood shows itself as one, and holds its own addresses.
+/// If a network is valid, its `Display` text is the same network, and the network contains its first and its last address.
 pub fn network(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else {
         return;
@@ -44,16 +45,17 @@ pub fn network(input: &[u8]) {
             assert_eq!(parse_network(&network.to_string()), Ok(network));
             let list = AccessList::of_allowed(&[network]);
             for ip in [network.network(), network.broadcast()] {
-                // An address of IPv6 that maps one of IPv4 is the latter.
-                let is_other = ip.to_canonical() != ip;
-                assert!(list.check(ip).is_ok() || is_other, "{text:?}: {ip}");
+                // The access list takes an IPv4-mapped IPv6 address for its IPv4 address.
+                let is_mapped = ip.to_canonical() != ip;
+                assert!(list.check(ip).is_ok() || is_mapped, "{text:?}: {ip}");
             }
         }
         Err(fault) => assert!(!fault.is_empty()),
     }
 }
 
-fn tell(told: &Told, name: &str) -> Option<OsString> {
+/// Returns the value of the variable `name` for the connection `told`.
+fn variable_of(told: &Told, name: &str) -> Option<OsString> {
     let ip = |address: &SocketAddr| address.ip().to_string();
     let port = |address: &SocketAddr| address.port().to_string();
     let text = match name {

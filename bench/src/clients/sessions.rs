@@ -1,4 +1,4 @@
-//! Sessions: how many short ones a second are opened, served and closed.
+//! Sessions: how many short sessions per second are opened, served and closed.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -8,11 +8,12 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::latencies::Latencies;
-use super::{Quantity, Reading, Service};
-use crate::Result;
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
-/// Keeps as many sessions going as there are slots. The latency is from the dial to the answer.
+/// Keeps one session open per slot. The latency is the time from the dial to the answer.
 pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
     let mut slots = Slots::new(trial.entry)?;
     slots.run_for(WARM_UP)?;
@@ -61,8 +62,8 @@ impl Slots {
         })
     }
 
-    /// A slot is filled again at once when its session was served. When it failed, the slot waits for the next turn,
-    /// so that a relay that refuses everything is not dialled in a loop that takes its processor away.
+    /// Runs sessions for `duration`. When a session was served, its slot dials again at once. When a session failed, its
+    /// slot waits for the next turn. Otherwise a relay that refuses everything would lose its CPU time to our dials.
     fn run_for(&mut self, duration: Duration) -> Result<()> {
         let deadline = Instant::now() + duration;
         let mut events = Events::with_capacity(SESSIONS);
@@ -81,7 +82,7 @@ impl Slots {
             for event in &events {
                 self.advance(event.token().0);
             }
-            self.give_up_late();
+            self.close_late_sessions();
         }
         Ok(())
     }
@@ -111,7 +112,7 @@ impl Slots {
         }
     }
 
-    fn give_up_late(&mut self) {
+    fn close_late_sessions(&mut self) {
         for slot in &mut self.slots {
             if slot
                 .as_ref()
@@ -135,11 +136,11 @@ impl Session {
             dialled,
             stage: Stage::ExpectConnection,
         };
-        session.send()?; // on a loopback the connection is often there already
+        session.send()?; // over loopback the connection is often established already
         Ok(session)
     }
 
-    /// Goes on as far as the socket allows. True when the answer is complete.
+    /// Sends and reads as much as the socket allows. Returns true when the answer is complete.
     fn advance(&mut self) -> io::Result<bool> {
         self.send()?;
         while let Stage::ExpectAnswer { bytes } = &mut self.stage {
@@ -156,7 +157,7 @@ impl Session {
         Ok(false)
     }
 
-    /// Sends the request if it is not sent and the connection stands.
+    /// Sends the request if it was not sent and the connection is established.
     fn send(&mut self) -> io::Result<()> {
         if let Stage::ExpectConnection = self.stage {
             match self.stream.write(&[Service::Echo.word(); REQUEST_BYTES]) {
@@ -176,12 +177,12 @@ fn is_not_yet(error: &io::Error) -> bool {
     )
 }
 
-/// At once.
+/// Sessions at the same time.
 const SESSIONS: usize = 32;
 const REQUEST_BYTES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// The longest wait for events, after which slots that stand empty are filled.
+/// The longest wait for events. Then empty slots dial.
 const TURN: Duration = Duration::from_millis(1);
 
 /// A session that takes longer has failed.

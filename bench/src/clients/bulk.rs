@@ -1,17 +1,17 @@
-//! Bulk: how many bytes a second go through, and what the relay pays for them.
+//! Bulk: how many bytes per second the relay passes, and how much CPU time it needs for them.
 
-use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Quantity, Reading, Service};
-use crate::Result;
+use crate::flood::{drain, flood};
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
-/// Measures `streams` connections at once. A byte counts when it was received, at either end.
+/// Measures `streams` connections at the same time. A byte is counted when either end has received it.
 pub(super) fn run(trial: &Trial, streams: usize, both_ways: bool) -> Result<Vec<Reading>> {
     let streams = start(
         trial,
@@ -31,7 +31,7 @@ pub(super) fn run(trial: &Trial, streams: usize, both_ways: bool) -> Result<Vec<
 
     let bytes = (after.received - before.received) as f64;
     if bytes == 0.0 {
-        return Err("the streams stood still".into());
+        return Err("no bytes arrived".into());
     }
     let mut readings = vec![(
         Quantity::Rate,
@@ -61,7 +61,7 @@ pub(super) fn start(trial: &Trial, count: usize, service: Service) -> Result<Str
     Ok(streams)
 }
 
-/// Connections with their threads.
+/// Connections and their threads.
 pub(super) struct Streams(Vec<Arc<TcpStream>>);
 
 impl Drop for Streams {
@@ -69,23 +69,6 @@ impl Drop for Streams {
         for stream in &self.0 {
             let _ = stream.shutdown(Shutdown::Both); // its threads end
         }
-    }
-}
-
-/// Sends until the connection ends.
-pub(super) fn flood(mut stream: &TcpStream) {
-    let bytes = vec![0; SEND_BYTES];
-    while stream.write_all(&bytes).is_ok() {}
-}
-
-/// Receives until the connection ends, and counts.
-///
-/// It takes the bytes as any receiver does. One that lets the kernel drop them (MSG_TRUNC) would sleep and wake for each
-/// segment, and measure that.
-pub(super) fn drain(mut stream: &TcpStream, received: &AtomicU64) {
-    let mut buffer = vec![0; RECEIVE_BYTES];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        received.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 
@@ -105,11 +88,5 @@ impl Snapshot {
     }
 }
 
-/// Until windows and pipes have grown.
+/// How long windows and pipes take to grow.
 const WARM_UP: Duration = Duration::from_millis(300);
-
-/// In one call; small enough to stay in the cache.
-const SEND_BYTES: usize = 256 * 1024;
-
-/// In one call, at most; small enough to stay in the cache.
-const RECEIVE_BYTES: usize = 256 * 1024;

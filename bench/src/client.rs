@@ -1,18 +1,17 @@
-//! How a client opens a connection that is known to reach the server.
+//! Opens a connection that is known to reach the server.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Service;
-use crate::Result;
+use crate::result::Result;
+use crate::service::Service;
 
-/// Dials `entry`, asks for `service` and reads the acknowledgement, again and again until it succeeds or `deadline`
-/// has come.
+/// Dials `entry`, asks for `service` and reads the acknowledgement. Retries until this succeeds or `deadline` is reached.
 ///
-/// Trying again is part of it: some relays have nobody at the far end yet, and a pair of socats refuses a client
-/// while the one before it waits. The connection returned is blocking, without a timeout.
+/// A retry is normal: the far node of some relays is not connected yet, and a pair of socats refuses a client while the
+/// client before it waits. The returned connection is blocking and has no timeout.
 pub(crate) fn open(entry: SocketAddr, service: Service, deadline: Instant) -> Result<TcpStream> {
     loop {
         match try_to_open(entry, service) {
@@ -35,15 +34,15 @@ fn try_to_open(entry: SocketAddr, service: Service) -> io::Result<TcpStream> {
     if answer != [service.word()] {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "an answer of somebody else",
+            "the answer is not from the server of this trial",
         ));
     }
     stream.set_read_timeout(None)?;
     Ok(stream)
 }
 
-/// How long one try may take; more than the pause of the slowest contestant, which is two seconds.
+/// The timeout of one try. The slowest contestant pauses for two seconds.
 const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -1,17 +1,18 @@
-//! Idle sessions: what each costs while nothing happens on it.
+//! Idle sessions: memory and descriptors per session.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Quantity, Reading, Service};
-use crate::Result;
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
-/// Opens sessions that exchange one byte each, and compares the relay's processes with what they were before.
+/// Opens sessions that exchange one byte each. Compares the usage of the relay's processes before and after.
 pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
-    drop(trial.open(Service::Echo)?); // whatever is set up at the first session belongs to the process
+    drop(trial.open(Service::Echo)?); // what the first session sets up belongs to the process
     thread::sleep(SETTLE);
-    let before = trial.relay.holdings();
+    let before = trial.relay.usage();
 
     let mut sessions = Vec::with_capacity(SESSIONS);
     let deadline = Instant::now() + OPENING_TIMEOUT;
@@ -19,7 +20,7 @@ pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
         sessions.push(trial.open(Service::Echo)?);
     }
     thread::sleep(SETTLE);
-    let after = trial.relay.holdings();
+    let after = trial.relay.usage();
 
     let mut readings = Vec::new();
     for (node, (before, after)) in before.iter().zip(&after).enumerate() {
@@ -36,11 +37,11 @@ pub(super) fn run(trial: &Trial) -> Result<Vec<Reading>> {
     Ok(readings)
 }
 
-/// Enough to drown what a process allocates in steps.
+/// So many that the steps in which a process allocates memory do not matter.
 const SESSIONS: usize = 2000;
 
-/// A relay that has not opened them all by then is measured with those that it has.
+/// After this time the relay is measured with the sessions it has.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Until processes that were just started, and buffers that were just used, are at rest.
+/// The wait until new processes have started up and used buffers are released.
 const SETTLE: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Ping-pong: how soon a small message comes back, and how many do.
+//! Ping-pong: how many small messages come back per second, and how soon.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -6,22 +6,24 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::bulk;
 use super::latencies::Latencies;
-use super::{Quantity, Reading, Service, bulk};
-use crate::Result;
+use crate::quantity::{Quantity, Reading};
+use crate::result::Result;
+use crate::service::Service;
 use crate::trial::Trial;
 
-/// Measures pings alone, on so many connections.
+/// Measures pings on `connections` connections.
 pub(super) fn run(trial: &Trial, connections: usize) -> Result<Vec<Reading>> {
-    let mut players = Players::open(trial, connections)?;
-    players.play(WARM_UP)?;
+    let mut pingers = Pingers::open(trial, connections)?;
+    pingers.run_for(WARM_UP)?;
     let start = Instant::now();
-    let latencies = players.play(trial.duration)?;
+    let latencies = pingers.run_for(trial.duration)?;
     Ok(latencies.readings(start.elapsed()))
 }
 
-/// Measures pings while one more connection carries bulk to the server. What that one carries is told as well: a
-/// relay can always favour the one at the cost of the other.
+/// Measures pings while one more connection carries bulk to the server. Measures the bulk too: a relay can favour one at
+/// the cost of the other.
 pub(super) fn run_beside_bulk(trial: &Trial, connections: usize) -> Result<Vec<Reading>> {
     let _stream = bulk::start(trial, 1, Service::Sink)?;
     let (start, received) = (Instant::now(), trial.received());
@@ -34,46 +36,46 @@ pub(super) fn run_beside_bulk(trial: &Trial, connections: usize) -> Result<Vec<R
     Ok(readings)
 }
 
-struct Players {
+struct Pingers {
     poll: Poll,
-    players: Vec<Player>,
+    pingers: Vec<Pinger>,
 }
 
-struct Player {
+struct Pinger {
     stream: TcpStream,
-    /// When the ping that is under way was sent.
+    /// When the current ping was sent.
     sent: Instant,
-    /// How much of it has come back.
+    /// How many of its bytes have come back.
     returned_bytes: usize,
 }
 
-impl Players {
-    fn open(trial: &Trial, connections: usize) -> Result<Players> {
+impl Pingers {
+    fn open(trial: &Trial, connections: usize) -> Result<Pingers> {
         let poll = Poll::new()?;
-        let mut players = Vec::with_capacity(connections);
+        let mut pingers = Vec::with_capacity(connections);
         for number in 0..connections {
             let stream = trial.open(Service::Echo)?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry()
                 .register(&mut stream, Token(number), Interest::READABLE)?;
-            players.push(Player {
+            pingers.push(Pinger {
                 stream,
                 sent: Instant::now(),
                 returned_bytes: 0,
             });
         }
-        for player in &mut players {
-            player.send()?;
+        for pinger in &mut pingers {
+            pinger.send()?;
         }
-        Ok(Players { poll, players })
+        Ok(Pingers { poll, pingers })
     }
 
-    /// Plays for `duration` and returns the latency of each ping that came back in it.
-    fn play(&mut self, duration: Duration) -> Result<Latencies> {
+    /// Sends pings for `duration` and returns the latency of each ping that came back in that time.
+    fn run_for(&mut self, duration: Duration) -> Result<Latencies> {
         let deadline = Instant::now() + duration;
         let mut latencies = Latencies::default();
-        let mut events = Events::with_capacity(self.players.len());
+        let mut events = Events::with_capacity(self.pingers.len());
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -86,26 +88,26 @@ impl Players {
                 _ => {}
             }
             for event in &events {
-                if let Some(latency) = self.players[event.token().0].receive()? {
+                if let Some(latency) = self.pingers[event.token().0].receive()? {
                     latencies.record(latency);
                 }
             }
         }
-        if latencies.count() < self.players.len() {
+        if latencies.count() < self.pingers.len() {
             return Err("the pings did not come back".into());
         }
         Ok(latencies)
     }
 }
 
-impl Player {
+impl Pinger {
     fn send(&mut self) -> io::Result<()> {
         self.returned_bytes = 0;
         self.sent = Instant::now();
         self.stream.write_all(&[b'p'; PING_BYTES])
     }
 
-    /// Reads what has come, and sends the next ping when the one before is complete.
+    /// Reads what has arrived. When the ping is complete, sends the next one and returns the latency.
     fn receive(&mut self) -> io::Result<Option<Duration>> {
         let mut buffer = [0; 2 * PING_BYTES];
         loop {

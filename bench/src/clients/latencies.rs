@@ -1,10 +1,10 @@
-//! How long each of many exchanges took.
+//! The latencies of many exchanges.
 
 use std::time::Duration;
 
-use super::{Quantity, Reading};
+use crate::quantity::{Quantity, Reading};
 
-/// Every latency of a trial, kept as it is: some hundred thousand numbers are not worth a histogram.
+/// Every latency of a trial. A few hundred thousand numbers need no histogram.
 #[derive(Default)]
 pub(super) struct Latencies(Vec<Duration>);
 
@@ -17,7 +17,7 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The rate over `elapsed` and the two percentiles.
+    /// Returns the rate over `elapsed` and two percentiles.
     pub(super) fn readings(mut self, elapsed: Duration) -> Vec<Reading> {
         let rate = self.count() as f64 / elapsed.as_secs_f64();
         self.0.sort_unstable();

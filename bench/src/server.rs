@@ -1,7 +1,7 @@
 //! The server behind every contestant.
 //!
-//! One port and one event loop. The first byte of a connection names the service: an echo, which the loop serves
-//! itself, or bulk, for which the connection is acknowledged, made blocking and given to threads of its own.
+//! It has one port and one event loop. The first byte of a connection names the service. The loop serves an echo itself.
+//! For bulk it acknowledges the connection, makes it blocking and gives it to threads of its own.
 
 use std::io::{self, Read, Write};
 use std::net::{self, Shutdown, SocketAddr};
@@ -14,32 +14,11 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
-use super::bulk::{drain, flood};
-use crate::Result;
+use crate::flood::{drain, flood};
+use crate::result::Result;
+use crate::service::Service;
 
-/// What a client may ask for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Service {
-    /// Every byte comes back, the word included.
-    Echo,
-    /// The word comes back; every byte after it is dropped.
-    Sink,
-    /// As a sink, and bytes without end come back.
-    BothWays,
-}
-
-impl Service {
-    /// The first byte of a connection.
-    pub(crate) fn word(self) -> u8 {
-        match self {
-            Service::Echo => b'E',
-            Service::Sink => b'S',
-            Service::BothWays => b'B',
-        }
-    }
-}
-
-/// A running server. Dropped, it closes its listener and every connection.
+/// A running server. When dropped, it closes its listener and every connection.
 pub(crate) struct Server {
     stop: Arc<AtomicBool>,
     waker: Waker,
@@ -47,7 +26,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on `address` and serves in a thread. Bytes of bulk that arrive are added to `received`.
+    /// Listens on `address` and serves in a thread. Adds the bytes of bulk that arrive to `received`.
     pub(crate) fn start(address: SocketAddr, received: Arc<AtomicU64>) -> Result<Server> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
@@ -105,7 +84,7 @@ enum Stage {
     Echoing,
 }
 
-/// What becomes of a connection after its event.
+/// What happens to a connection after its event.
 enum Next {
     Keep,
     Close,
@@ -159,7 +138,7 @@ impl Serving {
             Next::Close => drop(self.connections.remove(key)),
             Next::Bulk(service) => {
                 let connection = self.connections.remove(key);
-                // A connection that cannot be given away is closed, and its client sees that.
+                // If this fails, the connection is closed and its client sees that.
                 let _ = self.give_to_threads(connection, service);
             }
         }
@@ -182,8 +161,8 @@ impl Serving {
 }
 
 impl Connection {
-    /// Sends back what has come. A read that leaves room in the buffer has emptied the socket, and the next bytes are
-    /// a new edge; only an end of file that is already announced is worth the read more.
+    /// Sends back what has arrived. A read that does not fill the buffer has emptied the socket, and the next bytes raise a
+    /// new event. Another read is needed only if end of file is already reported.
     fn echo(&mut self, buffer: &mut [u8], read_closed: bool) -> Next {
         loop {
             let count = match self.stream.read(buffer) {
@@ -201,7 +180,7 @@ impl Connection {
                     None => self.stage = Stage::Echoing,
                 }
             }
-            // A few bytes always fit into the socket of a client that reads its answers.
+            // A few bytes always fit into the send buffer, because the client reads its answers.
             if self.stream.write_all(&buffer[..count]).is_err() {
                 return Next::Close;
             }
@@ -215,5 +194,5 @@ impl Connection {
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// Far more than a message of any client, so that one read takes all of it.
+/// Far more than a message of any client, so one read receives all of it.
 const BUFFER_BYTES: usize = 4096;
