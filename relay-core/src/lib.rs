@@ -1,27 +1,26 @@
 //! What the three tools share: a relay of TCP connections, on one epoll loop.
 //!
-//! **The way of a byte.** A client connects; [`listeners`] accepts it, and the tool ([`route`], [`outside`], [`inside`], or the raw
-//! nodes) finds it an end to be joined to: [`socket::dial`] makes one, or [`link::pairing`] picks a link. From then on the two ends
-//! are one entry of the loop: a [`session`] of two plain ends, or a [`relay`] between a plain end and a link, each with a
-//! [`pump`] for each direction. epoll says that the client can be read; [`event_loop`] sets a flag and queues the entry; when its
-//! turn comes, the pump takes the bytes, by splice(2) into a borrowed pipe if they are many, by one read if they are few, and
-//! gives them to the other end, behind a DATA header if that is a link. What the other end does not take at once waits in the
-//! pipe, and nothing more is read until it has gone.
+//! **The path of a byte.** A client connects. [`event_loop::listeners`] accepts it, and the tool ([`tools`]) finds an end to join it
+//! to: [`sockets::dial`] makes one, or [`policy::pairing`] chooses a link. From then on the two ends are one entry of the loop: a
+//! session of two plain ends, or a session between a plain end and a link, each with a [`session::pump`] for each direction. epoll
+//! reports that the client can be read. The loop sets a flag and queues the entry. When the entry runs, the pump reads the bytes:
+//! by splice(2) into a borrowed pipe if there are many, by one read if there are few. It writes them to the other end, behind a
+//! DATA header if that is a link. What the other end does not take waits in the pipe, and nothing more is read until it is gone.
 //!
-//! **The rooms**, from the command line down to the kernel:
+//! **The floors**, from the top. A file uses its own floor and those below:
 //!
-//! | room | what it holds |
+//! | floor | what it holds |
 //! |---|---|
-//! | [`cli`], [`address`], [`plan`] | what was typed, and what it means |
-//! | [`route`], [`outside`], [`inside`], [`raw_outside`], [`raw_inside`] | what each tool does with what the loop brings |
-//! | [`event_loop`], [`entries`], [`token`], [`listeners`], [`announcements`] | the loop: who is woken when |
-//! | [`access`] | who may come in |
-//! | [`awaiting`], [`dialling`], [`session`], [`relay`], [`driver`], [`link_close`] | the stages of sessions and links, and how they end |
-//! | [`pump`], [`link_end`], [`window`] | bytes |
-//! | [`keyed`], [`authenticating`] | links that are encrypted, and prove a key |
-//! | [`link`], [`proto`] | decisions and frames, without sockets and clocks |
-//! | [`socket`], [`linux`] | calls of the system; what only Linux has |
-//! | [`report`], [`limits`], [`ids`] | messages, numbers, names |
+//! | [`tools`] | what each program does with its loop |
+//! | [`session`] | one pair of ends from accept to close |
+//! | [`event_loop`] | the phases of a turn, entries, listeners, announcements, admission |
+//! | [`sockets`] | every socket call |
+//! | [`config`] | what was typed and what it means |
+//! | [`keyed`] | TLS of keyed links |
+//! | [`linux`] | what only Linux has |
+//! | [`policy`] | decisions without sockets and clocks |
+//! | [`protocol`] | bytes: frames, SOCKS, CONNECT, PROXY headers |
+//! | [`token`], [`ids`], [`limits`], [`report`] | the ground: epoll tokens, random ids, constants, messages |
 
 pub mod config;
 pub mod event_loop;
