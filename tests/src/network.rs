@@ -39,18 +39,19 @@ macro_rules! network_tests {
         mod in_its_own_network {
             $(#[test]
             fn $name() {
-                $crate::network::run(concat!("in_its_own_network::", stringify!($name)), super::$name);
+                $crate::network::run(concat!(module_path!(), "::", stringify!($name)), super::$name);
             })+
         }
     };
 }
 
-/// Runs `test`, which is the whole of the test function called `name`, in a new network.
-pub fn run(name: &str, test: impl FnOnce()) {
+/// Runs `test` in a new network. It is the whole of the test function at `path`, which begins with the name of the crate.
+pub fn run(path: &str, test: impl FnOnce()) {
     if is_ours() {
         run_tool("ip link set lo up");
         test();
     } else if can_be_made() {
+        let (_, name) = path.split_once("::").expect("a test is in a crate");
         run_again(name);
     }
 }

@@ -3,7 +3,6 @@
 //! An example is a literal block behind a comment `.\" test: NAME`, and NAME is a function below. It runs in a
 //! network of its own in which `ll` and `srv` are known, so that nothing in it needs to be replaced.
 
-#[path = "manual/recipes.rs"]
 mod recipes;
 
 use std::collections::BTreeSet;

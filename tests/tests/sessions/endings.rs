@@ -1,5 +1,5 @@
 //! What ends how: an end of file arrives as an end of file, a reset and a refusal as a reset, each direction by
-//! itself. The tests walk the first of the tables in ARCHITECTURE.md; those about links are in `nodes.rs`.
+//! itself. The tests walk the first of the tables in ARCHITECTURE.md; those about links are in `nodes/`.
 
 use std::time::Duration;
 

@@ -1,0 +1,3 @@
+//! The rules of style that can be read from the source.
+
+mod style;
