@@ -1,5 +1,5 @@
 //! One end of a session, in the hands of a test: what it does and what it sees, each within
-//! [`PATIENCE`].
+//! [`TIMEOUT`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::data::assert_same;
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
 
 /// A connected stream socket.
 ///
@@ -42,7 +42,7 @@ impl End {
     pub fn try_dial(address: &str) -> io::Result<End> {
         let (domain, address) = parse(address);
         let socket = Socket::new(domain, Type::STREAM, None)?;
-        match socket.connect_timeout(&address, PATIENCE) {
+        match socket.connect_timeout(&address, TIMEOUT) {
             Ok(()) => Ok(End::from(socket)),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(End {
                 reset_when_dialled: true,
@@ -85,7 +85,7 @@ impl End {
             }
         }
         self.socket
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         sent
     }
@@ -150,7 +150,7 @@ impl End {
         match self.drain() {
             (bytes, Some(error)) if error.kind() == ErrorKind::WouldBlock => {
                 panic!(
-                    "neither end of file nor reset within {PATIENCE:?} after {} bytes",
+                    "neither end of file nor reset within {TIMEOUT:?} after {} bytes",
                     bytes.len()
                 )
             }
@@ -166,7 +166,7 @@ impl End {
             .expect("a timeout can be set");
         let seen = (&self.socket).read(&mut [0]);
         self.socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         match seen {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -235,10 +235,10 @@ impl End {
 impl From<Socket> for End {
     fn from(socket: Socket) -> End {
         socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         socket
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         End {
             socket,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-use crate::patience::{A_WHILE, eventually, let_pass};
+use crate::timeouts::{A_WHILE, eventually, let_pass};
 
 /// A TCP socket as the kernel lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

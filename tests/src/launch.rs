@@ -24,7 +24,7 @@ pub struct Launch {
     name: String,
     terminal: Terminal,
     network: Option<OwnedFd>,
-    prompt: bool,
+    realtime: bool,
 }
 
 impl Launch {
@@ -49,7 +49,7 @@ impl Launch {
             name: name.to_owned(),
             terminal: Terminal::None,
             network: None,
-            prompt: false,
+            realtime: false,
         }
     }
 
@@ -114,14 +114,19 @@ impl Launch {
 
     /// It has the processor as soon as it has something to do, if this user may grant that: for what depends on the moment, on a
     /// machine that is busy with other tests.
-    pub fn promptly(mut self) -> Launch {
-        self.prompt = true;
+    pub fn realtime(mut self) -> Launch {
+        self.realtime = true;
         self
     }
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        confine(&mut self.command, self.terminal, self.network, self.prompt);
+        confine(
+            &mut self.command,
+            self.terminal,
+            self.network,
+            self.realtime,
+        );
         let child = self
             .command
             .spawn()
@@ -148,7 +153,7 @@ enum Terminal {
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"
 )]
-fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, prompt: bool) {
+fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, realtime: bool) {
     // SAFETY: the closure makes a few system calls, allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
@@ -160,7 +165,7 @@ fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, 
             if let Some(network) = &network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
             }
-            if prompt {
+            if realtime {
                 let lowest = libc::sched_param { sched_priority: 1 };
                 libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest);
             }

@@ -25,10 +25,10 @@
 //! | programs of others | [`peer`], [`proxies`], [`balancer`], [`needs!`] |
 //! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
 //! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
-//! | a peer that speaks the link protocol badly; one that holds back what others say | [`wire`], [`middle`] |
+//! | a peer that speaks the link protocol badly; one that holds back what others say | [`wire`], [`intercept`] |
 //! | what the kernel counts | [`kernel`] |
 //! | bytes to send, files to write, keys, a terminal to type at | [`data`], [`scratch`], [`key`], [`terminal`] |
-//! | waiting without sleeping | [`patience`] |
+//! | waiting without sleeping | [`timeouts`] |
 //! | the text of the workspace, for tests of style and of manual pages | [`workspace`], [`manual`] |
 //! | the page that `make demo` serves | [`page`] |
 
@@ -43,17 +43,16 @@ pub mod counters;
 pub mod data;
 pub mod end;
 pub mod golden;
+pub mod intercept;
 pub mod kernel;
 pub mod key;
 pub mod launch;
 pub mod manual;
-pub mod middle;
 pub mod name_server;
 pub mod nat_lab;
 pub mod network;
 pub mod node;
 pub mod page;
-pub mod patience;
 pub mod peer;
 pub mod plan;
 pub mod port;
@@ -67,6 +66,7 @@ pub mod service;
 mod session_tests;
 pub mod sshd;
 pub mod terminal;
+pub mod timeouts;
 pub mod transcript;
 pub mod vsftpd;
 pub mod wire;
@@ -76,9 +76,9 @@ pub use end::End;
 pub use key::KeyFile;
 pub use launch::Launch;
 pub use node::Node;
-pub use patience::{PATIENCE, eventually};
 pub use plan::Plan;
 pub use port::ReservedPort;
 pub use running::Running;
 pub use server::Server;
 pub use service::Service;
+pub use timeouts::{TIMEOUT, eventually};

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::network::{put_in_place, temporary_file};
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
 
 /// The only name server that the programs of this network know.
 pub struct NameServer {
@@ -49,7 +49,7 @@ impl NameServer {
     pub fn on(address: Ipv4Addr) -> NameServer {
         let socket = UdpSocket::bind((address, 53)).expect("the network is the test's");
         socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         NameServer {
             socket,
@@ -63,7 +63,7 @@ impl NameServer {
         let mut message = vec![0; 512];
         let heard = self.socket.recv_from(&mut message);
         let (length, from) =
-            heard.unwrap_or_else(|error| panic!("nobody asked within {PATIENCE:?}: {error}"));
+            heard.unwrap_or_else(|error| panic!("nobody asked within {TIMEOUT:?}: {error}"));
         message.truncate(length);
         Question { message, from }
     }

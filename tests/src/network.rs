@@ -157,7 +157,7 @@ fn run_again(name: &str) {
     let again = launch(executable)
         .words(["--exact", name, "--nocapture"])
         .spawn()
-        .finish_within(PATIENCE_WITH_A_NETWORK);
+        .finish_within(TIMEOUT_IN_A_NETWORK);
     let printed = String::from_utf8_lossy(&again.stdout);
     assert!(
         again.code == 0,
@@ -185,7 +185,7 @@ fn run_tool(line: &str) {
 }
 
 /// A whole test runs in there, which waits more than once.
-const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(150);
+const TIMEOUT_IN_A_NETWORK: Duration = Duration::from_secs(150);
 
 /// The variable of the environment which says that this network is the process's own.
 pub const INSIDE: &str = "RELAY_TESTS_NETWORK";

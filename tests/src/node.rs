@@ -67,7 +67,7 @@ impl Node {
                 // An open link port says that a client waits, and the program closes it when it has its turn: on a busy machine that
                 // may be later than the next dial.
                 Node::announced(if rest.contains("--raw") {
-                    launch.promptly()
+                    launch.realtime()
                 } else {
                     launch
                 })

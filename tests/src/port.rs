@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Socket, Type};
 
 use crate::kernel;
-use crate::patience::eventually;
+use crate::timeouts::eventually;
 
 /// A port of 127.0.0.1 on which nobody listens, for programs that cannot be asked to pick one themselves.
 ///

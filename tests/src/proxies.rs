@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::End;
 use crate::launch::Launch;
 use crate::network::{put_in_place, temporary_file};
-use crate::patience::eventually;
 use crate::running::Running;
 use crate::scratch::Scratch;
 use crate::sshd::Sshd;
+use crate::timeouts::eventually;
 
 /// A proxy, until it is dropped.
 pub struct Proxy {

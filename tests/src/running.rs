@@ -11,7 +11,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::kernel;
-use crate::patience::{PATIENCE, some_within};
+use crate::timeouts::{TIMEOUT, some_within};
 use crate::transcript::Transcript;
 
 /// A program that runs, and what it has written so far.
@@ -80,17 +80,17 @@ impl Running {
 
     /// Waits for its end and returns the exit status, as a shell would give it.
     pub fn exit_code(&mut self) -> i32 {
-        self.exit_code_within(PATIENCE)
+        self.exit_code_within(TIMEOUT)
     }
 
     /// Waits for its end and collects what it wrote.
     pub fn finish(self) -> Outcome {
-        self.finish_within(PATIENCE)
+        self.finish_within(TIMEOUT)
     }
 
-    /// Waits for its end as [`Running::finish`] does, up to `patience`.
-    pub fn finish_within(mut self, patience: Duration) -> Outcome {
-        let code = self.exit_code_within(patience);
+    /// Waits for its end as [`Running::finish`] does, up to `timeout`.
+    pub fn finish_within(mut self, timeout: Duration) -> Outcome {
+        let code = self.exit_code_within(timeout);
         Outcome {
             code,
             stdout: self.stdout.wait_for_end(),
@@ -98,9 +98,9 @@ impl Running {
         }
     }
 
-    fn exit_code_within(&mut self, patience: Duration) -> i32 {
+    fn exit_code_within(&mut self, timeout: Duration) -> i32 {
         let what = format!("{self} ends");
-        let status = some_within(patience, &what, || self.ended());
+        let status = some_within(timeout, &what, || self.ended());
         status
             .code()
             .unwrap_or_else(|| 128 + status.signal().expect("ended by a status or by a signal"))

@@ -8,12 +8,12 @@ use std::thread;
 use nix::sys::signal::Signal;
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
-use relay_tests::middle::{expect_more, join, pass_on, pass_record};
-use relay_tests::patience::{A_WHILE, let_pass, some_within};
+use relay_tests::intercept::{expect_more, join, pass_on, pass_record};
 use relay_tests::running::Outcome;
+use relay_tests::timeouts::{A_WHILE, let_pass, some_within};
 use relay_tests::{
-    End, KeyFile, Launch, Node, PATIENCE, Server, Service, eventually, kernel, needs,
-    network_tests, node,
+    End, KeyFile, Launch, Node, Server, Service, TIMEOUT, eventually, kernel, needs, network_tests,
+    node,
 };
 
 network_tests! {
@@ -27,7 +27,7 @@ fn who_has_no_key_is_not_met_again_at_once() {
     let outside = node!("listen-listen -vv --raw --key-file {key} 8000 4way:6001:127.0.0.1:6002");
     let _inside = node!("connect-connect --raw 4way:6002:127.0.0.1:6001 {service}");
     let _client = End::dial("127.0.0.1:8000");
-    some_within(3 * PATIENCE, "who has no key is refused", || {
+    some_within(3 * TIMEOUT, "who has no key is refused", || {
         (outside.stderr.count("link from 127.0.0.1:6002 refused") > 0).then_some(())
     });
     let_pass(5 * A_WHILE);
@@ -42,10 +42,10 @@ fn a_4way_link_proves_the_key_whoever_dialled() {
     let _other = node!("listen-listen --key-file {key} 8001 4way:6003:127.0.0.1:6004");
     let wrong = node!("connect-connect --key-file {another} 4way:6004:127.0.0.1:6003 {service}");
     // Both dial on the ticks of the clock, and may miss some.
-    some_within(3 * PATIENCE, "those with one key are linked", || {
+    some_within(3 * TIMEOUT, "those with one key are linked", || {
         (number_of(&outside, "idle") > 0).then_some(())
     });
-    some_within(3 * PATIENCE, "those with two are not", || {
+    some_within(3 * TIMEOUT, "those with two are not", || {
         (wrong.stderr.count("the other node has another key") > 0).then_some(())
     });
     assert_same(&End::dial("127.0.0.1:8000").receive_to_eof(), b"hello");

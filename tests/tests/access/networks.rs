@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{End, Launch, Node, Server, Service, eventually, node};
 
 #[test]

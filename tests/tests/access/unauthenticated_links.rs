@@ -11,7 +11,7 @@ use relay_tests::counters::number_of;
 use relay_tests::data::{assert_same, noise};
 use relay_tests::network::Hosts;
 use relay_tests::{
-    End, KeyFile, Node, PATIENCE, Server, Service, eventually, kernel, network_tests, node, wire,
+    End, KeyFile, Node, Server, Service, TIMEOUT, eventually, kernel, network_tests, node, wire,
 };
 
 network_tests! {
@@ -194,7 +194,7 @@ fn a_flood_from_one_outside_node_does_not_keep_clients_of_another_waiting() {
         wire::flood(link);
     });
     let mut inside = node!("connect-connect --idle 1 --drain-timeout 200ms ll:8001 {service}");
-    assert_eq!(floods.recv_timeout(PATIENCE), Ok(()));
+    assert_eq!(floods.recv_timeout(TIMEOUT), Ok(()));
     expect_served_soon(&outside);
     inside.signal(Signal::SIGTERM);
     let since = Instant::now();

@@ -9,8 +9,8 @@ use relay_tests::data::assert_same;
 use relay_tests::kernel::{cpu_time, tcp_sockets};
 use relay_tests::name_server::NameServer;
 use relay_tests::network::{Hosts, drop_nothing, drop_packets};
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::scratch::Scratch;
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{
     End, Plan, ReservedPort, Server, Service, eventually, network_tests, node, session_tests,
 };

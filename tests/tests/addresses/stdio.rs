@@ -12,10 +12,10 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 use relay_tests::counters::{Counters, number_of};
 use relay_tests::data::{MIB, assert_same, noise};
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::peer::{self, Inetd, tcpserver};
 use relay_tests::scratch::Scratch;
 use relay_tests::terminal::Terminal;
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{
     End, Launch, Node, ReservedPort, Running, Server, Service, eventually, needs, node, program,
 };

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use relay_tests::nat_lab::{Answer, Firewall, Laboratory, OUTSIDE_A, OUTSIDE_B};
-use relay_tests::patience::A_WHILE;
 use relay_tests::requirement::skip;
-use relay_tests::{Launch, PATIENCE, Server, eventually};
+use relay_tests::timeouts::A_WHILE;
+use relay_tests::{Launch, Server, TIMEOUT, eventually};
 use socket2::{Domain, Socket, Type};
 
 relay_tests::network_tests! {
@@ -48,7 +48,7 @@ fn a_host_is_seen_under_its_firewalls_address_and_its_own_port() {
         (&lab.a, OUTSIDE_A, "198.51.100.1:80"),
         (&lab.b, OUTSIDE_B, "203.0.113.1:80"),
     ] {
-        let client = host.run(|| dial_from(PORT, router, PATIENCE).expect("the network answers"));
+        let client = host.run(|| dial_from(PORT, router, TIMEOUT).expect("the network answers"));
         let session = server.accept();
         assert_eq!(session.peer(), SocketAddr::from((outside, PORT)));
         session.send(b"welcome");
@@ -69,7 +69,7 @@ fn a_firewall_that_changes_ports_shows_others() {
     let seen = |port: u16| {
         let _client = lab
             .a
-            .run(|| dial_from(port, "198.51.100.1:80", PATIENCE).expect("the network answers"));
+            .run(|| dial_from(port, "198.51.100.1:80", TIMEOUT).expect("the network answers"));
         server.accept().peer().port()
     };
     let kept = (PORT..PORT + 4).filter(|port| seen(*port) == *port).count();
@@ -103,7 +103,7 @@ fn expect_answer(firewall: Firewall, answer: ErrorKind) {
     let inside = lab.b.run(|| Server::on(&format!("0.0.0.0:{PORT}")));
     let outside_b = format!("{OUTSIDE_B}:{PORT}");
     let dial = || {
-        dial_from(0, &outside_b, patience_for(answer))
+        dial_from(0, &outside_b, timeout_for(answer))
             .map(|_| ())
             .map_err(|error| error.kind())
     };
@@ -154,11 +154,11 @@ fn sockets_that_dial_each_other_at_once_meet() {
     thread::scope(|scope| {
         let a = scope.spawn(|| {
             lab.a
-                .run(|| dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE))
+                .run(|| dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), TIMEOUT))
         });
         let b = lab
             .b
-            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), PATIENCE));
+            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), TIMEOUT));
         let a = a.join().expect("dialling does not panic");
         let (a, b) = (a.expect("A is let in"), b.expect("B is let in"));
         (&a).write_all(b"hello").expect("A sends");
@@ -177,12 +177,12 @@ fn one_that_always_says_unreachable_does_so_often() {
     for _ in 0..50 {
         let dialled = lab
             .a
-            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE));
+            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), TIMEOUT));
         let error = dialled.map_err(|error| error.kind()).err();
         assert_eq!(error, Some(ErrorKind::HostUnreachable));
     }
     // With the kernel's limit it would take longer than 40 seconds.
-    assert!(began.elapsed() < PATIENCE);
+    assert!(began.elapsed() < TIMEOUT);
 }
 
 fn firewalls_answer_to_ipv6_alike() {
@@ -198,7 +198,7 @@ fn firewalls_answer_to_ipv6_alike() {
             return;
         };
         let inside = lab.b.run(|| Server::on(&format!("[::]:{PORT}")));
-        let dialled = lab.a.run(|| dial_from(0, B_V6, patience_for(answer)));
+        let dialled = lab.a.run(|| dial_from(0, B_V6, timeout_for(answer)));
         assert_eq!(dialled.map_err(|error| error.kind()).err(), Some(answer));
         inside.expect_nobody(A_WHILE);
     }
@@ -213,9 +213,9 @@ fn they_meet_with_ipv6_too() {
     };
     let dialled = Instant::now();
     thread::scope(|scope| {
-        let a = scope.spawn(|| lab.a.run(|| dial_from(PORT, B_V6, PATIENCE)));
+        let a = scope.spawn(|| lab.a.run(|| dial_from(PORT, B_V6, TIMEOUT)));
         lab.b
-            .run(|| dial_from(PORT, A_V6, PATIENCE))
+            .run(|| dial_from(PORT, A_V6, TIMEOUT))
             .expect("B is let in");
         a.join()
             .expect("dialling does not panic")
@@ -249,7 +249,7 @@ fn a_packet_takes_as_long_as_the_path() {
         let dialled = Instant::now();
         let refused = lab
             .a
-            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE));
+            .run(|| dial_from(0, &format!("{OUTSIDE_B}:{PORT}"), TIMEOUT));
         assert_eq!(
             refused.map_err(|error| error.kind()).err(),
             Some(ErrorKind::ConnectionRefused)
@@ -295,13 +295,13 @@ fn bytes_get_through_a_long_path() {
         let sender = scope.spawn(|| {
             lab.a.run(|| {
                 let mut socket =
-                    dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), PATIENCE).expect("A is let in");
+                    dial_from(PORT, &format!("{OUTSIDE_B}:{PORT}"), TIMEOUT).expect("A is let in");
                 socket.write_all(&vec![b'x'; MANY_BYTES]).expect("A sends");
             });
         });
         let mut socket = lab
             .b
-            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), PATIENCE))
+            .run(|| dial_from(PORT, &format!("{OUTSIDE_A}:{PORT}"), TIMEOUT))
             .expect("B is let in");
         let mut received = Vec::new();
         socket.read_to_end(&mut received).expect("B receives");
@@ -354,7 +354,7 @@ fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Dials `address` from the port `from`, or from any where that is 0.
-fn dial_from(from: u16, address: &str, patience: Duration) -> io::Result<Socket> {
+fn dial_from(from: u16, address: &str, timeout: Duration) -> io::Result<Socket> {
     let address: SocketAddr = address.parse().expect("an address is an address");
     let any = match address {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -362,19 +362,19 @@ fn dial_from(from: u16, address: &str, patience: Duration) -> io::Result<Socket>
     };
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
     socket.bind(&SocketAddr::from((any, from)).into())?;
-    socket.connect_timeout(&address.into(), patience)?;
+    socket.connect_timeout(&address.into(), timeout)?;
     Ok(socket)
 }
 
 /// How long an answer may take. One that comes while connect(2) still sends is not noticed before the next SYN, a
 /// second later: the kernel only takes a note of an ICMP message for a socket that is in use.
-fn patience_for(answer: ErrorKind) -> Duration {
+fn timeout_for(answer: ErrorKind) -> Duration {
     match answer {
         ErrorKind::TimedOut => A_WHILE,
-        _ => PATIENCE,
+        _ => TIMEOUT,
     }
 }
 
@@ -391,7 +391,7 @@ fn datagrams_to(outside: Ipv4Addr) -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).expect("the port is free");
     socket.connect((outside, PORT)).expect("there is a route");
     socket
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(TIMEOUT))
         .expect("a timeout can be set");
     socket
 }

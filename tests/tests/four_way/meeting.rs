@@ -17,8 +17,8 @@ use relay_tests::counters::number_of;
 use relay_tests::data::assert_same;
 use relay_tests::kernel;
 use relay_tests::nat_lab::{Answer, Firewall, Host, Laboratory, Pace};
-use relay_tests::patience::{let_pass, some_within};
-use relay_tests::{End, Node, PATIENCE, Running, Service};
+use relay_tests::timeouts::{let_pass, some_within};
+use relay_tests::{End, Node, Running, Service, TIMEOUT};
 
 relay_tests::network_tests! {
     messages_by_hand_pass_each_pair_of_firewalls,
@@ -163,7 +163,7 @@ fn an_address_of_this_very_host_is_told() {
     for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
         for host in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "192.168.1.2"] {
             let talker = talker(&lab.a, &format!("4way:{host}:5555"), "hello\n");
-            let outcome = talker.finish_within(PATIENCE);
+            let outcome = talker.finish_within(TIMEOUT);
             assert_eq!(
                 (outcome.code, &outcome.stdout[..]),
                 (111, &b""[..]),
@@ -202,7 +202,7 @@ fn a_port_that_a_firewall_changes_is_thought_of() {
             let b = talker(&lab.b, "4way:hostA:5555", "world\n");
             for talker in [&a, &b] {
                 talker.stderr.wait_for("no answer");
-                some_within(PUNCHED + PATIENCE, "a hint is given", || {
+                some_within(PUNCHED + TIMEOUT, "a hint is given", || {
                     (talker.stderr.count("a firewall that changes the port") > 0).then_some(())
                 });
             }
@@ -226,7 +226,7 @@ fn a_crowd_of_clients_dials_no_more_than_one() {
         let tcpfwd = Node::start_on(&lab.a, "tcpfwd 127.0.0.1:0 4way:hostB:5555");
         lab.a.run(|| {
             let crowd: Vec<End> = (0..CROWD).map(|_| tcpfwd.dial()).collect();
-            some_within(PATIENCE, "all have come", || {
+            some_within(TIMEOUT, "all have come", || {
                 (number_of(&tcpfwd, "sessions") == CROWD).then_some(())
             });
             let before = kernel::tcp_dials();
@@ -396,7 +396,7 @@ fn talker(host: &Host, words: &str, text: &str) -> Running {
     input.rewind().expect("it can be read from its beginning");
     host.launch(&format!("connect-connect -vv --raw --once {words} -"))
         .stdin(Stdio::from(input))
-        .promptly()
+        .realtime()
         .spawn()
 }
 
@@ -414,8 +414,8 @@ fn wait_for_links(outside: &Node, links: u64) {
 }
 
 #[track_caller]
-fn wait_for_links_within(patience: Duration, outside: &Node, links: u64) {
-    some_within(patience, &format!("{links} links are idle"), || {
+fn wait_for_links_within(timeout: Duration, outside: &Node, links: u64) {
+    some_within(timeout, &format!("{links} links are idle"), || {
         let_pass(LOOK_INTERVAL);
         (number_of(outside, "idle") == links).then_some(())
     });

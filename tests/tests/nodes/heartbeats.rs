@@ -10,8 +10,8 @@ use relay_tests::counters::number_of;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::{TcpState, tcp_sockets};
 use relay_tests::network::{drop_nothing, drop_packets};
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::plan::{Route, Topology};
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{End, Node, Plan, Service, eventually, network_tests};
 
 network_tests! {

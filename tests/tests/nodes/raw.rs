@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
 use relay_tests::scratch::Scratch;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{
     End, Launch, Node, ReservedPort, Server, Service, eventually, kernel, needs, node,
 };
@@ -201,7 +201,7 @@ fn no_client_waits_for_a_dial_to_be_repeated() {
 
 /// Dials until the port is open, as inside nodes do.
 fn eventually_dial(address: &str) -> End {
-    relay_tests::patience::eventually_some("the link port opens", || End::try_dial(address).ok())
+    relay_tests::timeouts::eventually_some("the link port opens", || End::try_dial(address).ok())
 }
 
 fn start_outside() -> Node {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use relay_tests::data::{MIB, assert_prefix, assert_same, noise};
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::plan::{Route, Topology};
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{End, Node, Plan, ReservedPort, Server, Service, eventually, kernel, node};
 
 #[test]

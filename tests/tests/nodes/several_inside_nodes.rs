@@ -5,7 +5,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{Node, ReservedPort, Server, Service, eventually};
 
 #[test]

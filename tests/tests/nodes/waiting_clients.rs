@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{Node, Server, Service, eventually, kernel, node};
 
 #[test]

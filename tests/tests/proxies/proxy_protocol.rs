@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use relay_tests::balancer::{Haproxy, Nginx};
 use relay_tests::counters::number_of;
 use relay_tests::data::{MIB, assert_same, noise};
-use relay_tests::patience::A_WHILE;
 use relay_tests::scratch::Scratch;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{
     End, Launch, Node, ReservedPort, Server, Service, eventually, needs, node, requirement,
 };

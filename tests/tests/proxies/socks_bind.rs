@@ -8,8 +8,8 @@ use relay_tests::counters::Counters;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::cpu_time;
 use relay_tests::launch::Launch;
-use relay_tests::patience::A_WHILE;
 use relay_tests::proxies::{Proxy, add_user};
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{End, ReservedPort, Running, Server, Service, needs, network_tests, node};
 
 network_tests! {

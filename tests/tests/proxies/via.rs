@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use relay_tests::counters::Counters;
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::launch::Launch;
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::proxies::{Proxy, add_user};
 use relay_tests::scratch::Scratch;
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{End, KeyFile, Node, ReservedPort, Server, Service, needs, network_tests, node};
 
 network_tests! {

@@ -3,8 +3,8 @@
 use std::thread;
 
 use relay_tests::data::assert_same;
-use relay_tests::patience::A_WHILE;
 use relay_tests::plan::Topology;
+use relay_tests::timeouts::A_WHILE;
 use relay_tests::{
     End, Launch, Node, Plan, Running, Server, Service, eventually, kernel, node, session_tests,
 };

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use relay_tests::counters::{Counters, number_of};
 use relay_tests::data::{MIB, assert_same, noise};
 use relay_tests::kernel::wait_until_closed;
-use relay_tests::patience::{A_WHILE, let_pass};
 use relay_tests::terminal::Terminal;
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{
     End, Launch, Node, Plan, Server, Service, eventually, kernel, node, session_tests, wire,
 };

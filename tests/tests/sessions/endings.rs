@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use relay_tests::data::{MIB, assert_prefix, assert_same, noise};
-use relay_tests::patience::{A_WHILE, let_pass};
+use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{Plan, ReservedPort, Server, eventually, session_tests};
 
 session_tests! {

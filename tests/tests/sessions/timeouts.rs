@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_tests::data::assert_same;
-use relay_tests::patience::let_pass;
+use relay_tests::timeouts::let_pass;
 use relay_tests::{Plan, eventually, session_tests};
 
 session_tests! {

@@ -12,7 +12,7 @@
 
 mod nodes;
 mod ports;
-mod story;
+mod texts;
 
 use std::env;
 use std::io;
@@ -45,9 +45,9 @@ fn run(ports: &Ports) -> Result<(), String> {
     let server = ports.take_server()?;
     let address = server.local_addr().map_err(io_error)?;
     let mut nodes = Nodes::start(ports, address)?;
-    page::serve(server, story::page(&nodes, address));
+    page::serve(server, texts::page(&nodes, address));
     fetch_once(&nodes)?;
-    println!("{}", story::invitation(&nodes, address));
+    println!("{}", texts::invitation(&nodes, address));
     wait(&events, &mut nodes)
 }
 
@@ -55,7 +55,7 @@ fn run(ports: &Ports) -> Result<(), String> {
 fn fetch_once(nodes: &Nodes) -> Result<(), String> {
     let page = page::fetch(&nodes.clients)
         .map_err(|error| format!("the page cannot be fetched: {error}"))?;
-    if !page.contains(story::TITLE) {
+    if !page.contains(texts::TITLE) {
         return Err(format!("{} serves another page", nodes.clients));
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use crate::patience::{PATIENCE, eventually_some};
 use crate::server::Server;
+use crate::timeouts::{TIMEOUT, eventually_some};
 
 /// The connection of the inside node, which has dialled `middle`, and one to the outside node. No other is taken.
 pub fn join(middle: Server, link: &str) -> (TcpStream, TcpStream) {
@@ -15,7 +15,7 @@ pub fn join(middle: Server, link: &str) -> (TcpStream, TcpStream) {
     let far = eventually_some("the outside node listens", || TcpStream::connect(link).ok());
     let near = TcpStream::from(near);
     for side in [&near, &far] {
-        side.set_read_timeout(Some(PATIENCE)).expect("it is set");
+        side.set_read_timeout(Some(TIMEOUT)).expect("it is set");
     }
     (near, far)
 }
