@@ -1,4 +1,4 @@
-//! Somebody between two nodes, who sees what they say and may hold it back.
+//! A man in the middle between two nodes, who sees their bytes and can hold them back.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::thread;
 use crate::server::Server;
 use crate::timeouts::{TIMEOUT, eventually_some};
 
-/// The connection of the inside node, which has dialled `middle`, and one to the outside node. No other is taken.
+/// Accepts the connection of the inside node, and dials the outside node. Accepts no other.
 pub fn join(middle: Server, link: &str) -> (TcpStream, TcpStream) {
     let (listener, _) = middle.into_parts();
     let (near, _) = listener.accept().expect("the inside node dials");
@@ -20,7 +20,7 @@ pub fn join(middle: Server, link: &str) -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Passes one record of TLS on.
+/// Passes on one TLS record.
 pub fn pass_record(mut from: &TcpStream, mut to: &TcpStream) {
     let mut record = vec![0; 5];
     from.read_exact(&mut record).expect("a header comes");
@@ -31,7 +31,7 @@ pub fn pass_record(mut from: &TcpStream, mut to: &TcpStream) {
     to.write_all(&record).expect("it is taken");
 }
 
-/// Passes on all that comes from now on.
+/// Passes on all bytes from now on.
 pub fn pass_on(from: &TcpStream, to: &TcpStream) {
     let copy = |stream: &TcpStream| stream.try_clone().expect("a descriptor is free");
     let (mut from, mut to) = (copy(from), copy(to));

@@ -1,7 +1,7 @@
 //! Starting a program so that it cannot outlive its test.
 //!
-//! Each child is the leader of a session of its own. It therefore has no controlling terminal unless a test
-//! gives it one, whoever runs the tests and from where; and whatever it forks can be killed with it.
+//! Each child is the leader of a session of its own. It therefore has no controlling terminal unless a test gives it one, and all
+//! that it forks can be killed with it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -112,8 +112,8 @@ impl Launch {
         self
     }
 
-    /// It has the processor as soon as it has something to do, if this user may grant that: for what depends on the moment, on a
-    /// machine that is busy with other tests.
+    /// Gives the program real-time priority (SCHED_FIFO), if this user may do that. It is for tests that depend on the exact
+    /// moment, on a machine that is busy with other tests.
     pub fn realtime(mut self) -> Launch {
         self.realtime = true;
         self
@@ -146,9 +146,9 @@ enum Terminal {
     Stdin,
 }
 
-/// Arranges for the child to lead a session of its own, and to be killed when the thread that started it
-/// ends: a test that is killed itself runs no destructors. It ignores no signal, though whoever runs the tests may do so, in
-/// the background or under nohup. With `network`, it enters that one.
+/// Makes the child the leader of a session of its own. The kernel kills it when the thread that started it ends, because a
+/// test that is killed runs no destructors. The child ignores no signal, even if the tests run in the background or under nohup.
+/// With `network`, it enters that network.
 #[allow(
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"

@@ -1,8 +1,7 @@
 //! The harness: the real binaries, run against real peers.
 //!
-//! A test reads as the manual does. [`node!`] takes a command line, waits until the program has
-//! printed its addresses, and ends it with the test; [`End`] and [`Server`] are the two ends of a session,
-//! and every wait in them is bounded:
+//! A test reads like the manual. [`node!`] takes a command line, waits until the program has printed its addresses, and
+//! ends it with the test. [`End`] and [`Server`] are the two ends of a session, and each wait in them has a timeout:
 //!
 //! ```no_run
 //! use relay_tests::{Server, node};
@@ -14,18 +13,18 @@
 //! server.accept().expect(b"hello");
 //! ```
 //!
-//! The rooms:
+//! What to use:
 //!
 //! | for | see |
 //! |---|---|
 //! | a child process that cannot outlive its test | [`launch`], [`running`], [`transcript`], [`program`] |
-//! | one of our programs, and what it says of itself | [`mod@node`], [`counters`], [`golden`] |
-//! | sockets that say what they see: bytes, end of file, reset, silence | [`end`], [`server`], [`service`], [`port`] |
+//! | one of our programs, and what it reports | [`mod@node`], [`counters`], [`golden`] |
+//! | sockets that expect bytes, end of file, reset, silence | [`end`], [`server`], [`service`], [`port`] |
 //! | a test that runs through every topology, by splicing and by copying | [`session_tests!`], [`plan`] |
 //! | programs of others | [`peer`], [`proxies`], [`balancer`], [`needs!`] |
 //! | a network of its own, with a firewall and a name server | [`network_tests!`], [`mod@network`], [`name_server`] |
 //! | two hosts, each behind a firewall that translates addresses | [`nat_lab`] |
-//! | a peer that speaks the link protocol badly; one that holds back what others say | [`wire`], [`intercept`] |
+//! | a peer that violates the link protocol; a man in the middle of a link | [`wire`], [`intercept`] |
 //! | what the kernel counts | [`kernel`] |
 //! | bytes to send, files to write, keys, a terminal to type at | [`data`], [`scratch`], [`key`], [`terminal`] |
 //! | waiting without sleeping | [`timeouts`] |

@@ -1,4 +1,4 @@
-//! A child process under guard: when the guard goes, so do the child and whatever it forked.
+//! A child process and its guard. When the guard is dropped, the child and all processes that it forked are killed.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::transcript::Transcript;
 
 /// A program that runs, and what it has written so far.
 ///
-/// The kernel kills the child when the thread that launched it ends, so a guard stays in its thread.
+/// The kernel kills the child when the thread that launched it ends, so the guard must stay in that thread.
 pub struct Running {
     name: String,
     child: Child,
@@ -26,10 +26,10 @@ pub struct Running {
     pub stderr: Transcript,
 }
 
-/// What is left of a program that has ended.
+/// The exit status and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit status; 128 and the number of the signal where one ended it.
+    /// The exit status, or 128 plus the number of the signal that ended it.
     pub code: i32,
     /// All it wrote on descriptor 1.
     pub stdout: Vec<u8>,
@@ -113,7 +113,7 @@ impl Running {
     }
 
     fn report(&self) {
-        // Not eprintln: what the guard of a helper thread has to say belongs into the report as well.
+        // Not eprintln: that would lose the report of a guard in a helper thread.
         let _ = writeln!(io::stderr(), "--- {self} wrote:\n{}---", self.stderr.text());
     }
 }
@@ -123,8 +123,8 @@ impl Drop for Running {
         if thread::panicking() {
             self.report();
         }
-        // Some that it forked may lead groups of their own, and the group outlives its leader where that has
-        // forked. An error means that nobody is left, as it should be.
+        // Its children may lead process groups of their own, and a group outlives a leader that has forked. An error means that
+        // no process is left.
         for descendant in kernel::descendants(self.pid()) {
             let _ = signal::kill(descendant, Signal::SIGKILL);
         }

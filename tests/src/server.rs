@@ -1,4 +1,4 @@
-//! A server whose every session is in the hands of the test.
+//! A server whose sessions the test controls.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -50,7 +50,7 @@ impl Server {
     pub fn accept(&self) -> End {
         match self.listener.accept() {
             Ok((socket, _)) => End::from(socket),
-            Err(error) => panic!("nobody came to {self} within {TIMEOUT:?}: {error}"),
+            Err(error) => panic!("no client came to {self} within {TIMEOUT:?}: {error}"),
         }
     }
 
@@ -61,7 +61,7 @@ impl Server {
             .expect("a socket that listens can listen anew");
     }
 
-    /// Sees nobody come for `time`.
+    /// Expects no client for `time`.
     #[track_caller]
     pub fn expect_nobody(&self, time: Duration) {
         self.listener

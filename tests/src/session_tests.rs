@@ -5,9 +5,8 @@
 /// `cargo test NAME::both_nodes::by_splicing` one. A keyed link is not spliced, and has one test each.
 ///
 /// - `everywhere`: through every topology.
-/// - `side_by_side`: not with socat outside, which forks for each client and has its children fight over the one
-///   link port.
-/// - `ours`: only where every program on the way is ours; socat passes neither a reset nor a refusal on.
+/// - `side_by_side`: not with socat outside. It forks for each client, and its children compete for the one link port.
+/// - `ours`: only if every program on the way is ours. socat passes on neither a reset nor a refusal.
 ///
 /// ```no_run
 /// use relay_tests::{Plan, Server, session_tests};

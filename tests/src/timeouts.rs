@@ -1,14 +1,14 @@
-//! How long a test waits, and for what. No test sleeps in the hope that something has happened by then.
+//! How long a test waits, and for what. No test sleeps and hopes that something has happened.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds; fails the test, naming `what`, when that takes longer than [`TIMEOUT`].
+/// Waits until `condition` holds. If that takes longer than [`TIMEOUT`], fails the test with the text `what`.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     eventually_some(what, || condition().then_some(()));
 }
 
-/// Waits until `attempt` yields something, and returns it; fails the test as [`eventually`] does.
+/// Waits until `attempt` returns something, and returns it. Fails the test as [`eventually`] does.
 pub fn eventually_some<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
     some_within(TIMEOUT, what, attempt)
 }
@@ -25,13 +25,13 @@ pub fn some_within<T>(timeout: Duration, what: &str, mut attempt: impl FnMut() -
     }
 }
 
-/// Lets time pass because its passing is what the test is about: a server that thinks before it answers, a
-/// consumer that stalls. Never a way to wait for something to become ready.
+/// Lets time pass because time is the subject of the test: a server that answers late, a reader that stalls. Never use it
+/// to wait until something is ready.
 pub fn let_pass(time: Duration) {
     thread::sleep(time);
 }
 
-/// The longest that anything which must happen may take, on a machine that is busy with other tests.
+/// How long a test waits for something that must happen, on a machine that is busy with other tests.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a test watches for something that must not happen.

@@ -1,4 +1,4 @@
-//! What a program writes, kept as it comes, for a test to wait on.
+//! The output of a program, recorded while it runs, so that a test can wait for a line of it.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -122,7 +122,7 @@ impl Transcript {
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
-        // A test that fails while it waits poisons the lock, and what was written is still true.
+        // A test that fails while it waits poisons the lock, but the record is still correct.
         self.0
             .written
             .lock()

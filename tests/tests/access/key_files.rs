@@ -1,5 +1,5 @@
-//! `--key-file`: who does not hold the key is not the other node, and gets nothing. (What a keyed link carries is tested where
-//! the other ways are: each session test runs through both nodes with a key, too.)
+//! `--key-file`: a peer without the key is not the other node, and gets nothing. (The sessions of a keyed link are tested with
+//! the other ways: each session test runs through both nodes with a key, too.)
 
 use std::fs;
 use std::io::Read;
@@ -237,7 +237,7 @@ fn a_stranger_hears_nothing_of_a_client_whatever_it_says() {
     client.expect(b"for the server");
 }
 
-/// What an inside node says first, to be said again by somebody else.
+/// The first bytes of an inside node, to be replayed by another peer.
 fn recorded_hello(key: &KeyFile) -> Vec<u8> {
     let listener = Server::start();
     let _inside = node!("connect-connect --key-file {key} {listener} 127.0.0.1:9");

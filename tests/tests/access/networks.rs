@@ -1,4 +1,4 @@
-//! Who is let in by address, and who is reset before anything is spent on it.
+//! `--allow` and `--deny`: which addresses are allowed, and which are reset before they cost anything.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

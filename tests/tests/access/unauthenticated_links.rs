@@ -1,4 +1,4 @@
-//! Who reaches the link port without being a node gets nowhere, hurts nobody, and fills no log.
+//! A peer on the link port that is no node gets no session, harms no other peer, and does not fill the log.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ fn strangers_are_shown_out_while_a_session_goes_on() {
     inside.expect(b"hello");
     for greeting in greetings() {
         let stranger = End::dial(outside.link());
-        // It may be shown out before it has said all.
+        // It may be closed before it has sent all.
         let _ = stranger.try_send(&greeting);
         stranger.receive_to_any_end();
     }
@@ -244,5 +244,5 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-/// Much longer than anybody takes who does not have to wait for others.
+/// Much longer than a client takes that does not wait for others.
 const SOON: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What is dialled: each address of a name, found anew each time.
+//! What is dialled: each address of a name, which is resolved again for each dial.
 
 use std::net::Ipv4Addr;
 use std::thread;

@@ -1,5 +1,5 @@
-//! Where a program listens: on both IP versions, on Unix sockets, on ports that it prints, and nowhere if one of
-//! them is taken.
+//! Where a program listens: on both IP versions, on Unix sockets, on ports that it prints, and on none if one of them
+//! is in use.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

@@ -45,7 +45,7 @@ fn tcpfwd_maps_ranges_and_takes_several_pairs() {
 fn a_name_leads_to_the_server_of_that_name() {
     let (web, mail) = (Service::greeting("web"), Service::greeting("mail"));
     let outside = node!("listen-listen web=127.0.0.1:0 mail=127.0.0.1:0 127.0.0.1:0");
-    // The order of the names is nobody's business.
+    // The order of the names does not matter.
     let _inside = node!("connect-connect {} mail={mail} web={web}", outside.link());
     assert_same(&End::dial(outside.address(0)).receive_to_eof(), b"web");
     assert_same(&End::dial(outside.address(1)).receive_to_eof(), b"mail");
@@ -122,7 +122,7 @@ fn an_inside_node_that_is_refused_may_be_replaced_by_one_that_fits() {
     assert_same(&outside.dial().receive_to_eof(), b"hello");
 }
 
-/// Services on the ports 3000, 3001 and 3002, which say "zero", "one" and "two".
+/// Services on the ports 3000, 3001 and 3002, which send "zero", "one" and "two".
 fn three_services() -> [Service; 3] {
     [
         ("127.0.0.1:3000", "zero"),

@@ -1,5 +1,4 @@
-//! `-` and `fd:`: the connection that is already there, whoever made it. A super-server, a pipeline, a file, a
-//! terminal.
+//! `-` and `fd:`: an inherited connection, from a super-server, a pipeline, a file or a terminal.
 
 use std::io::{Read, Write, pipe};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -440,7 +439,7 @@ fn a_terminal_on_one_descriptor_is_read_and_written() {
     }
 }
 
-// O_NONBLOCK belongs to everyone who shares a descriptor: the shell finds its terminal unusable afterwards.
+// All processes that share a descriptor share O_NONBLOCK: afterwards the terminal is unusable for the shell.
 #[test]
 fn a_terminal_stays_as_it_was() {
     let server = Server::start();
@@ -551,7 +550,7 @@ fn a_link_on_a_descriptor_that_ends_in_order_is_no_failure_whatever_its_sessions
     assert_eq!(inside.exit_code(), 0);
 }
 
-// As through ssh. What is read is told by epoll(7) alone: no heartbeat has to come to its help.
+// As through ssh. Only epoll(7) reports what can be read: no heartbeat wakes the program.
 #[test]
 fn a_link_over_two_pipes_hands_messages_over_at_once() {
     for link in ["-", "fd:3,4"] {

@@ -1,4 +1,4 @@
-//! `make demo`: it shows what it promises, ends when it is asked to, and names a port that is taken.
+//! `make demo`: it shows the page, ends on a signal, and names a port that is in use.
 
 use nix::sys::signal::Signal;
 use relay_tests::{End, Launch, Running, Server, page, program};

@@ -303,7 +303,7 @@ fn tcpfwd_print_address() {
     expect_page(address, "srv:80");
 }
 
-/// What the examples take for granted: the hosts `ll` and `srv`, and a web server on two ports of the latter.
+/// What the examples need: the hosts `ll` and `srv`, and a web server on two ports of `srv`.
 struct World {
     _hosts: Hosts,
 }

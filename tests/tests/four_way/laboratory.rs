@@ -1,4 +1,4 @@
-//! The NAT laboratory is what it says it is: sockets of nobody in particular meet its firewalls.
+//! The NAT laboratory does what its documentation says: the firewalls are tested with plain sockets.
 
 #![allow(
     clippy::expect_used,
@@ -95,7 +95,7 @@ fn a_firewall_that_says_unreachable_gives_that_reason() {
     }
 }
 
-/// Whoever dials the host behind `firewall`, stranger or other host, is told `answer`, even where somebody listens.
+/// A dial to the host behind `firewall`, from the network or from the other host, ends with `answer`, even if a program listens.
 fn expect_answer(firewall: Firewall, answer: ErrorKind) {
     let Some(lab) = Laboratory::new(firewall, firewall) else {
         return;
@@ -378,7 +378,7 @@ fn timeout_for(answer: ErrorKind) -> Duration {
     }
 }
 
-/// Whether the kernel knows IPv6; if not, that is said.
+/// Whether the kernel supports IPv6. If not, the test is skipped.
 fn knows_v6() -> bool {
     let known = Path::new("/proc/sys/net/ipv6").exists();
     if !known {

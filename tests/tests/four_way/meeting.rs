@@ -1,4 +1,4 @@
-//! 4way: two hosts behind firewalls that let nothing in, and no machine in the middle.
+//! `4way:`: two hosts behind firewalls that let nothing in, and no machine between them.
 //!
 //! Each test runs in laboratories side by side, one for each pair of firewalls that it is about.
 
@@ -124,7 +124,7 @@ fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
     });
 }
 
-/// Most of what it says the kernel tells as it tells a reset, or as if this host had refused.
+/// The kernel reports most of these messages like a reset, or as if this host had refused.
 fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
     let always = |code| {
         let firewall = Firewall {
@@ -192,7 +192,7 @@ fn clocks_that_differ_make_none_either() {
     );
 }
 
-/// What cannot work is said, and what to do instead.
+/// A node reports what cannot work, and what to do instead.
 fn a_port_that_a_firewall_changes_is_thought_of() {
     for_each(
         &[(Firewall::CHANGES_PORTS, Firewall::DROPS)],
@@ -407,7 +407,7 @@ fn expect_heard(talker: Running, text: &str) {
     assert_same(&outcome.stdout, text.as_bytes());
 }
 
-/// Waits until `outside` has so many idle links.
+/// Waits until `outside` has `links` idle links.
 #[track_caller]
 fn wait_for_links(outside: &Node, links: u64) {
     wait_for_links_within(PUNCHED, outside, links);

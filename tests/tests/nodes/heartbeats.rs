@@ -1,5 +1,5 @@
-//! A link that a firewall has forgotten is found dead within two and a half heartbeats; one that is only stalled
-//! is not.
+//! If a firewall has forgotten a link, the nodes close it within two and a half heartbeats. They do not close a link that only
+//! stalls.
 
 use std::net::SocketAddr;
 use std::thread;

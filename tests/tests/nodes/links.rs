@@ -1,4 +1,4 @@
-//! Links are kept and used again: what three hundred sessions leave behind.
+//! Links are kept and used again: what remains after three hundred sessions.
 
 use std::thread;
 

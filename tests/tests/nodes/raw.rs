@@ -1,4 +1,4 @@
-//! `--raw`: a link carries one session and nothing else, and a link port that is open is the signal.
+//! `--raw`: a link carries one session and nothing more, and an open link port is the signal.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn one_link_is_let_in_for_each_client_that_waits() {
     let outside = start_outside();
     let sockets = kernel::sockets(outside.pid());
     let clients: Vec<End> = (0..3).map(|_| outside.dial()).collect();
-    // The port closes whenever nobody waits, and resets who came in between: so all of them wait first.
+    // The port closes when no client waits, and links that were not accepted are reset. So all clients wait first.
     eventually("all wait", || {
         kernel::sockets(outside.pid()) == sockets + clients.len()
     });
@@ -34,9 +34,9 @@ fn one_link_is_let_in_for_each_client_that_waits() {
         links.push(eventually_dial(outside.link()));
     }
     for _ in 0..4 {
-        // The port is closed a moment after the last link was let in, and resets who came in between.
+        // The port is closed a moment after the last link was accepted, and links that connected meanwhile are reset.
         if let Ok(surplus) = End::try_dial(outside.link()) {
-            // One whose handshake was not finished then is reset by what it says.
+            // A link whose handshake was not finished then is reset when it sends.
             let _ = surplus.try_send(b"surplus");
             surplus.expect_reset();
         }
@@ -212,5 +212,5 @@ fn start_inside(link: &str, server: &str) -> Node {
     node!("connect-connect --raw --interval 50ms {link} {server}")
 }
 
-/// Less than the second after which TCP repeats a dial that was not answered, and much more than anything else takes.
+/// Less than the second after which TCP repeats a SYN that was not answered, and much more than all other steps take.
 const REPEATED: Duration = Duration::from_millis(900);

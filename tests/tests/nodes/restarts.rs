@@ -1,4 +1,4 @@
-//! The two nodes and each other: either may start first, go away, be killed and come back.
+//! Either of the two nodes may start first, end, be killed and come back.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn an_outage_soon_after_another_is_told_of_too() {
     inside.stderr.wait_for("warning: ");
     let outside = node!("listen-listen 127.0.0.1:0 {link}");
     inside.stderr.wait_for("linked to");
-    // A link that breaks sooner may do so again and again, which is told of once a minute.
+    // A link that breaks sooner may break again and again, and that is logged once a minute.
     let_pass(Duration::from_secs(5));
     outside.signal(Signal::SIGKILL);
     inside.stderr.wait_for_number("warning: ", 2);

@@ -1,4 +1,4 @@
-//! Several inside nodes on one outside node share the load, and stand in for each other.
+//! Several inside nodes of one outside node share the load, and replace each other on a failure.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -115,7 +115,7 @@ fn an_inside_node_that_is_told_to_end_finishes_its_session() {
     assert_eq!(ending.exit_code(), 0);
 }
 
-/// An outside node and two inside nodes whose services say "left" and "right", all of them at work.
+/// An outside node and two linked inside nodes, whose services send "left" and "right".
 fn two_inside_nodes() -> (Node, [(Node, Service); 2]) {
     let outside = Node::outside();
     let nodes = ["left", "right"].map(|greeting| {

@@ -1,4 +1,4 @@
-//! A client that finds no link waits for one: in order, not for ever, and as a client in every respect.
+//! A client that finds no link waits for one: in order, until a timeout, and under the same rules as other clients.
 
 use std::time::Instant;
 

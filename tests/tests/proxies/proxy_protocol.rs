@@ -1,4 +1,4 @@
-//! The PROXY protocol, towards servers and from proxies: against bytes that are written down here, haproxy and nginx.
+//! The PROXY protocol, to servers and from proxies, compared with literal bytes, haproxy and nginx.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -230,7 +230,7 @@ fn expect_own_address(node: &Node) {
     );
 }
 
-/// What a server gets before the bytes of `client`, who dialled the first port of `node`.
+/// What a server receives before the bytes of `client`, which dialled the first port of `node`.
 fn line_of(client: &End, node: &Node) -> String {
     let port = node.port(0);
     format!(
@@ -589,7 +589,7 @@ impl Way {
         vec![outside, inside]
     }
 
-    /// The line that the server gets where the client is said to be the one of `line`: a raw link tells no address.
+    /// The line that the server receives if the client's header is `line`. A raw link does not carry an address.
     fn passed_on(self, line: &str) -> String {
         match self {
             Way::BothNodesRaw => "PROXY UNKNOWN\r\n".to_owned(),
@@ -608,6 +608,6 @@ fn binary(version_and_command: u8, family: u8, block: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// What a proxy says of a client, as a line and in binary.
+/// The header of a proxy about a client, as a line and in binary.
 const LINE: &str = "PROXY TCP4 203.0.113.9 192.0.2.1 1234 80\r\n";
 const ADDRESSES: [u8; 12] = [203, 0, 113, 9, 192, 0, 2, 1, 0x04, 0xd2, 0, 80];

@@ -1,4 +1,4 @@
-//! Proxies that listen for us (SOCKS BIND): those of others, and some that are in the hands of the test.
+//! Proxies that listen for us (SOCKS BIND): those of others, and some that the test controls.
 
 use std::io::Read;
 use std::thread;
@@ -228,7 +228,7 @@ fn sighup_ends_the_pause_before_the_proxy_is_asked_again() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
     asked(&proxy, LISTENING).reset();
-    // What the proxy forbids is asked for again after half a minute or more.
+    // A request that the proxy denies is repeated after half a minute or more.
     let forbidding = asked(&proxy, b"\x05\x02");
     forbidding.expect_reset();
     announced(&route, 1);
@@ -351,7 +351,7 @@ fn announced(running: &Running, number: usize) -> String {
     address.to_owned()
 }
 
-/// Is asked to listen, and answers so.
+/// Reads the request to listen, and answers it.
 #[track_caller]
 fn asked(proxy: &Server, reply: &[u8]) -> End {
     let session = proxy.accept();

@@ -1,4 +1,4 @@
-//! What is dialled through proxies: those of others, each by its own protocol, and some that answer as none should.
+//! Dials through proxies: those of others, each by its own protocol, and some that answer wrongly.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -83,7 +83,7 @@ fn ssh_forwards_dynamically() {
     for scheme in ["socks4", "socks4a", "socks5", "socks5h"] {
         expect_greeting(&format!("--via {scheme}://{proxy}"), &service);
     }
-    // It says that it has connected before it has.
+    // It answers that it has connected before it has.
     let nobody = ReservedPort::new();
     let route = node!("tcpfwd --via socks5://{proxy} 127.0.0.1:0 {nobody}");
     assert_same(&route.dial().receive_to_any_end(), b"");
@@ -194,7 +194,7 @@ fn links_and_servers_go_through_proxies_of_their_own() {
         for _ in 0..3 {
             assert_same(&outside.dial().receive_to_eof(), b"hello");
         }
-        // That the raw link port is closed when nobody waits is no failure, also where a proxy says so.
+        // If no client waits, the raw link port is closed. That is no failure, even if a proxy reports it.
         let_pass(A_WHILE);
         assert_eq!(inside.stderr.text(), "");
     }
@@ -504,7 +504,7 @@ fn expect_greeting(via: &str, service: &Service) {
     assert_same(&route.dial().receive_to_eof(), b"hello");
 }
 
-/// The one client is reset, and told is why.
+/// The one client is reset, and the reason is logged.
 #[track_caller]
 fn expect_failure(via: &str, target: impl std::fmt::Display, code: i32, message: &str) {
     let mut route = node!("tcpfwd --once {via} 127.0.0.1:0 {target}");

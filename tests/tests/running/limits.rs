@@ -1,4 +1,4 @@
-//! What happens when there is enough of everything: sessions, descriptors, memory.
+//! What happens at a limit: of sessions, descriptors, memory.
 
 use std::thread;
 

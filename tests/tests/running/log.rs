@@ -1,4 +1,4 @@
-//! What is said of sessions: nothing unless asked, one line for each if so, and the same id in both nodes.
+//! What is logged of sessions: nothing by default, one line each with -v, and the same id in both nodes.
 
 use std::io;
 
@@ -134,7 +134,7 @@ fn a_wrong_command_line_is_told_as_json_too() {
     }
 }
 
-// A message that finds no room is dropped; whoever stops reading the log does not stop the relay.
+// If the log takes no more, a message is dropped. A log that nobody reads does not stop the relay.
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_up_sessions() {
     let service = Service::greeting("hello");

@@ -1,4 +1,4 @@
-//! One session and out: `--once`, `--expire`, and the exit statuses that tell how it went.
+//! One session and out: `--once`, `--expire`, and the exit status of each outcome.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a program of ours gives up once everything is bound: its user, and all but what it needs of the system.
+//! The privileges that a program drops once everything is bound: its user, and every part of the system that it does not need.
 
 #![allow(
     clippy::expect_used,
@@ -54,7 +54,7 @@ fn every_thread_has_given_everything_up() {
     }
 }
 
-// The C library asks for the number of the zone's interface. Nobody answers there.
+// The C library looks up the number of the zone's interface. No host answers there.
 fn a_name_server_with_a_zone_is_asked_in_the_sandbox() {
     let _asked =
         name_server::Configuration::new("nameserver fe80::1%lo\noptions timeout:1 attempts:1\n");
@@ -71,7 +71,7 @@ fn name_servers_may_become_known_after_the_start() {
     mount_nothing_on("/etc");
     let known = scratch.file("run/resolve/stub-resolv.conf");
     symlink(&known, "/etc/resolv.conf").expect("an /etc of our own");
-    // Not the address that is asked where none is known.
+    // Not the address that the resolver uses by default.
     let names = NameServer::on(Ipv4Addr::new(127, 0, 0, 2));
     let server = Server::on("127.0.0.1:80");
     let _service = Service::greeting_on(server, "hello");
@@ -113,7 +113,7 @@ fn a_process_that_changed_its_user_leaves_no_core_and_cannot_be_looked_into() {
         .find(|line| line.starts_with("Max core file size"));
     let words: Vec<_> = core.expect("it is there").split_whitespace().collect();
     assert_eq!(words[4..6], ["0", "0"]);
-    // What is not dumpable belongs to root (proc(5)), whoever runs it.
+    // A process that is not dumpable belongs to root (proc(5)), no matter which user runs it.
     let environ = fs::metadata(format!("/proc/{}/environ", route.pid())).expect("it runs");
     assert_eq!(environ.uid(), 0);
 }

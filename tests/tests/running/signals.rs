@@ -27,7 +27,7 @@ session_tests! {
 fn a_program_without_sessions_ends_at_once(plan: Plan) {
     let service = Service::greeting("hello");
     let mut route = plan.to(&service);
-    // An inside node does not say when it is up, but it is when it serves.
+    // An inside node does not report that it is ready, but when it serves, it is.
     assert_same(&route.dial().receive_to_eof(), b"hello");
     for node in route.nodes_mut() {
         node.signal(Signal::SIGTERM);

@@ -1,4 +1,4 @@
-//! A reader that stalls stops its writer, costs no memory meanwhile, and goes on where it stopped.
+//! A reader that stalls stops its writer, needs no memory meanwhile, and continues where it stopped.
 
 use std::thread;
 use std::time::Duration;
@@ -75,10 +75,10 @@ fn memory(route: &Route) -> Vec<usize> {
         .collect()
 }
 
-/// How long nothing must be taken for a session to count as stalled.
+/// A session has stalled if nothing was accepted for this long.
 const STALL: Duration = Duration::from_millis(300);
 
-/// What a process may need for a stalled session beside what it has anyway: its code that was not used before.
+/// The memory that a process may add for a stalled session: code that it has not used before.
 const GROWTH_MAX: usize = 2 * MIB;
 
 /// What the buffers of the sockets and pipes on the way can hold, generously; they belong to the kernel.

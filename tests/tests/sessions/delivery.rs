@@ -1,4 +1,4 @@
-//! What one end sends arrives at the other: all of it, in order, whoever speaks first and however it is cut.
+//! What one end sends arrives at the other: all of it, in order, no matter which end sends first and how it is cut.
 
 use std::thread;
 use std::time::{Duration, Instant};

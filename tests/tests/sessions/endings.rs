@@ -1,5 +1,5 @@
-//! What ends how: an end of file arrives as an end of file, a reset and a refusal as a reset, each direction by
-//! itself. The tests walk the first of the tables in ARCHITECTURE.md; those about links are in `nodes/`.
+//! How a session ends: an end of file arrives as an end of file, a reset and a refusal as a reset, each direction by
+//! itself. The tests follow the first table in ARCHITECTURE.md. The tests of the tables about links are in `nodes/`.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn a_client_that_has_said_all_can_still_reset(plan: Plan) {
     client.shutdown_write();
     server.expect_eof();
     client.reset();
-    // A reset after an end of file is seen by who writes: nothing is left to read.
+    // After an end of file, only a write sees a reset: nothing is left to read.
     eventually("the server is told", || server.try_send(b"answer").is_err());
 }
 

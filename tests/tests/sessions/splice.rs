@@ -1,4 +1,4 @@
-//! Bulk never enters user space, small messages are copied, and the counters say so.
+//! Bulk data never enters user space, small messages are copied, and the counters show it.
 
 use std::thread;
 use std::time::Duration;
@@ -114,7 +114,7 @@ fn counters(route: &Route) -> Vec<Counters> {
 
 const RESETS: usize = 10;
 
-/// How long nothing must be taken for an upload to count as stalled.
+/// An upload has stalled if nothing was accepted for this long.
 const STALL: Duration = Duration::from_millis(50);
 
 /// A session that leaks leaves two. A node writes to two pipes of the test, and sessions in turn share a few.

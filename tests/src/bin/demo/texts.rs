@@ -1,4 +1,4 @@
-//! What the demo tells: on its page, and where it was started.
+//! The texts of the demo: its page, and what it prints where it was started.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use relay_tests::page::Request;
 
 use crate::nodes::Nodes;
 
-/// The page of the server at `server`, which says through which nodes a request came.
+/// The page of the server at `server`, which shows the nodes through which a request came.
 pub(crate) fn page(
     nodes: &Nodes,
     server: SocketAddr,

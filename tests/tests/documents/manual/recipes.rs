@@ -19,7 +19,7 @@ pub(super) fn ftp_server() {
     needs!("vsftpd", "curl");
     let _world = world();
     let _server = ftp(b"hello");
-    // The server itself tells the address of the relay, where nobody is yet.
+    // The server itself sends the address of the relay, on which no program listens yet.
     eventually("the server names the relay", || {
         let outcome = curl("--disable-epsv ftp://127.0.0.3/hello");
         outcome
@@ -51,7 +51,7 @@ pub(super) fn ssh_nodes() {
     let _world = world();
     let sshd = Sshd::start("127.0.0.3:22");
     let _example = start("ssh-nodes");
-    // The server speaks first.
+    // The server sends first.
     eventually("the server is heard", || {
         End::try_dial("127.0.0.2:2222").is_ok_and(|client| client.receive(8) == b"SSH-2.0-")
     });
@@ -169,7 +169,7 @@ fn nginx() -> Nginx {
     ))
 }
 
-/// The file comes by both ways to be told a port, from the address that clients know.
+/// The file arrives in both modes of sending a port, from the address that clients know.
 fn expect_file(file: &[u8]) {
     eventually("the server is reached", || {
         curl("ftp://192.0.2.7/hello").code == 0
