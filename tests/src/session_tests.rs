@@ -13,10 +13,10 @@
 ///
 /// session_tests! {
 ///     everywhere:
-///         the_server_may_speak_first;
+///         the_server_may_send_first;
 /// }
 ///
-/// fn the_server_may_speak_first(plan: Plan) {
+/// fn the_server_may_send_first(plan: Plan) {
 ///     let server = Server::start();
 ///     let client = plan.to(&server).dial();
 ///     server.accept().send(b"220 ready");

@@ -61,7 +61,7 @@ fn two_nodes_with_the_same_key_serve_clients() {
 }
 
 #[test]
-fn with_another_key_each_side_says_so_and_no_client_is_served() {
+fn with_another_key_each_side_logs_it_and_no_client_is_served() {
     let (one, other) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
     for raw in ["", "--raw"] {
         let server = Server::start();
@@ -82,7 +82,7 @@ fn with_another_key_each_side_says_so_and_no_client_is_served() {
 }
 
 #[test]
-fn with_a_key_on_one_side_only_each_side_says_so_and_no_client_is_served() {
+fn with_a_key_on_one_side_only_each_side_logs_it_and_no_client_is_served() {
     let key = KeyFile::of(&[1]);
     let option = format!("--key-file {key}");
     for (at_outside, at_inside) in [("", option.as_str()), (option.as_str(), "")] {
@@ -100,7 +100,7 @@ fn with_a_key_on_one_side_only_each_side_says_so_and_no_client_is_served() {
 }
 
 #[test]
-fn an_inside_node_that_is_not_wanted_waits_until_it_is_told_of_another_key() {
+fn an_inside_node_with_a_wrong_key_waits_until_it_gets_another() {
     let (right, wrong) = (KeyFile::of(&[1]), KeyFile::of(&[2]));
     let service = Service::greeting("hello");
     let outside = start_outside(&right);
@@ -208,7 +208,7 @@ fn a_file_that_is_no_secret_is_refused_by_its_name_before_anything_is_bound() {
 }
 
 #[test]
-fn a_stranger_hears_nothing_of_a_client_whatever_it_says() {
+fn an_unauthenticated_link_receives_nothing_of_a_client() {
     let key = KeyFile::of(&[1]);
     let outside = start_outside(&key);
     let client = outside.dial();
@@ -264,7 +264,7 @@ fn a_tls_client_without_the_key_gets_nowhere() {
 }
 
 #[test]
-fn a_stranger_on_a_raw_link_does_not_take_the_client_away() {
+fn an_unauthenticated_raw_link_does_not_take_the_client() {
     let key = KeyFile::of(&[1]);
     let outside = node!("listen-listen --raw --key-file {key} 127.0.0.1:0 127.0.0.1:0");
     let client = outside.dial();
@@ -298,7 +298,7 @@ fn the_other_node_can_read_why_a_link_is_given_up_before_it_is_closed() {
 }
 
 #[test]
-fn a_raw_link_does_not_prove_to_the_outside_node_a_key_that_is_gone_meanwhile() {
+fn a_raw_link_does_not_authenticate_to_the_outside_node_by_a_key_that_was_removed() {
     let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
     let outside = node!("listen-listen -v --raw --key-file {at_outside} 127.0.0.1:0 127.0.0.1:0");
     let client = outside.dial();
@@ -317,7 +317,7 @@ fn a_raw_link_does_not_prove_to_the_outside_node_a_key_that_is_gone_meanwhile() 
 }
 
 #[test]
-fn a_raw_link_does_not_prove_to_the_inside_node_a_key_that_is_gone_meanwhile() {
+fn a_raw_link_does_not_authenticate_to_the_inside_node_by_a_key_that_was_removed() {
     let (at_outside, at_inside) = (KeyFile::of(&[1]), KeyFile::of(&[1]));
     let outside = node!("listen-listen --raw --key-file {at_outside} 127.0.0.1:0 127.0.0.1:0");
     let _client = outside.dial();
@@ -341,7 +341,7 @@ fn read_again(node: &Node, file: &KeyFile, keys: &[u8]) {
 }
 
 #[test]
-fn a_raw_inside_node_whose_key_is_refused_says_so_and_waits() {
+fn a_raw_inside_node_whose_key_is_refused_logs_it_and_waits() {
     // The outside node proves the second key; the inside node proves the first one, and is judged last.
     let (at_outside, at_inside) = (KeyFile::of(&[2]), KeyFile::of(&[1, 2]));
     let silent = Server::start();

@@ -67,7 +67,7 @@ fn a_denied_client_does_not_use_up_the_one_session_of_once() {
 }
 
 #[test]
-fn clients_of_both_nodes_are_asked_outside() {
+fn the_outside_node_checks_the_clients_of_both_nodes() {
     for raw in ["", "--raw"] {
         let service = Service::greeting("hello");
         let outside = node!("listen-listen {raw} --deny 127.0.0.2 127.0.0.1:0 127.0.0.1:0");
@@ -118,7 +118,7 @@ fn a_list_for_links_stands_in_for_the_warning() {
 }
 
 #[test]
-fn the_client_that_is_already_there_is_asked_too() {
+fn an_inherited_client_is_checked_too() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     for (options, is_served) in [("--deny 127.0.0.1", false), ("--allow 127.0.0.1", true)] {

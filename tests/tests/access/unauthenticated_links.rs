@@ -19,7 +19,7 @@ network_tests! {
 }
 
 #[test]
-fn strangers_are_shown_out_while_a_session_goes_on() {
+fn unauthenticated_links_are_closed_while_a_session_continues() {
     let server = Server::start();
     let outside = Node::outside();
     let _inside = Node::inside(&outside, &server);
@@ -38,7 +38,7 @@ fn strangers_are_shown_out_while_a_session_goes_on() {
 }
 
 #[test]
-fn a_stranger_that_only_looks_whether_the_port_is_open_is_told_as_that() {
+fn a_peer_that_only_checks_whether_the_port_is_open_is_logged_as_such() {
     let outside = Node::outside();
     drop(End::dial(outside.link()));
     let why = "is no link: it was closed before a greeting";
@@ -46,7 +46,7 @@ fn a_stranger_that_only_looks_whether_the_port_is_open_is_told_as_that() {
 }
 
 #[test]
-fn a_stranger_that_says_nothing_is_shown_out_after_five_seconds() {
+fn a_silent_unauthenticated_link_is_closed_after_five_seconds() {
     let outside = Node::outside();
     let since = Instant::now();
     End::dial(outside.link()).receive_to_any_end();
@@ -55,7 +55,7 @@ fn a_stranger_that_says_nothing_is_shown_out_after_five_seconds() {
 }
 
 #[test]
-fn a_stranger_is_never_given_a_client() {
+fn an_unauthenticated_link_never_gets_a_client() {
     let outside = Node::outside();
     let client = outside.dial();
     client.send(b"for the server");
@@ -72,7 +72,7 @@ fn a_stranger_is_never_given_a_client() {
 }
 
 #[test]
-fn many_strangers_cost_one_line_of_the_log() {
+fn many_unauthenticated_links_cost_one_line_of_the_log() {
     let outside = Node::outside();
     thread::scope(|side_by_side| {
         for _ in 0..4 {
@@ -90,7 +90,7 @@ fn many_strangers_cost_one_line_of_the_log() {
 }
 
 #[test]
-fn an_inside_node_that_dials_a_web_server_says_so_and_goes_on() {
+fn an_inside_node_that_dials_a_web_server_logs_it_and_continues() {
     let service = Service::greeting("HTTP/1.0 400 Bad Request\r\n\r\n");
     let mut inside = node!("connect-connect {service} 127.0.0.1:9");
     inside.stderr.wait_for(&service.to_string());
@@ -98,7 +98,7 @@ fn an_inside_node_that_dials_a_web_server_says_so_and_goes_on() {
 }
 
 #[test]
-fn a_flood_of_strangers_does_not_keep_a_node_out() {
+fn a_flood_of_unauthenticated_links_does_not_keep_a_node_out() {
     let outside = Node::outside();
     let _silent: Vec<End> = (0..200).map(|_| End::dial(outside.link())).collect();
     let service = Service::greeting("hello");
@@ -107,7 +107,7 @@ fn a_flood_of_strangers_does_not_keep_a_node_out() {
 }
 
 #[test]
-fn a_steady_flood_of_strangers_keeps_neither_nodes_nor_clients_out() {
+fn a_steady_flood_of_unauthenticated_links_keeps_neither_nodes_nor_clients_out() {
     let service = Service::greeting("hello");
     let outside = node!("listen-listen 127.0.0.1:0 127.0.0.1:0");
     let is_over = AtomicBool::new(false);
@@ -144,7 +144,7 @@ fn a_steady_flood_of_strangers_keeps_neither_nodes_nor_clients_out() {
 }
 
 #[test]
-fn strangers_on_a_raw_link_port_give_way_to_each_other_and_not_to_a_node() {
+fn unauthenticated_raw_links_displace_each_other_and_no_node() {
     let key = KeyFile::of(&[1]);
     let service = Service::greeting("hello");
     let outside = node!("listen-listen --raw --key-file {key} 127.0.0.1:0 127.0.0.1:0");

@@ -40,7 +40,7 @@ fn tcpserver_hands_its_clients_over() {
 }
 
 #[test]
-fn tcpserver_tells_who_the_client_is() {
+fn tcpserver_passes_the_address_of_the_client() {
     needs!("tcpserver");
     let server = Server::start();
     let (_tcpserver, address) = tcpserver(&format!("tcpfwd --send-proxy v1 - {server}"));

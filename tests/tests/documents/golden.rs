@@ -3,17 +3,17 @@
 use relay_tests::{ReservedPort, Server, golden};
 
 #[test]
-fn tcpfwd_says_what_it_said() {
+fn the_messages_of_tcpfwd_are_unchanged() {
     check("tcpfwd.txt");
 }
 
 #[test]
-fn listen_listen_says_what_it_said() {
+fn the_messages_of_listen_listen_are_unchanged() {
     check("listen-listen.txt");
 }
 
 #[test]
-fn connect_connect_says_what_it_said() {
+fn the_messages_of_connect_connect_are_unchanged() {
     check("connect-connect.txt");
 }
 

@@ -22,13 +22,13 @@ use socket2::{Domain, Socket, Type};
 relay_tests::network_tests! {
     a_host_is_seen_under_its_firewalls_address_and_its_own_port,
     a_firewall_that_changes_ports_shows_others,
-    a_firewall_that_drops_says_nothing,
+    a_firewall_that_drops_answers_nothing,
     a_firewall_that_resets_refuses,
-    a_firewall_that_says_unreachable_gives_that_reason,
+    a_firewall_that_answers_unreachable_gives_that_reason,
     each_firewall_answers_for_itself,
     firewalls_answer_to_ipv6_alike,
-    one_that_always_says_unreachable_does_so_often,
-    a_stranger_who_knows_the_address_inside_is_not_let_in,
+    a_firewall_without_a_rate_limit_answers_each_dial,
+    a_host_that_knows_the_address_inside_is_not_let_in,
     sockets_that_dial_each_other_at_once_meet,
     they_meet_with_ipv6_too,
     a_path_that_is_cut_carries_nothing_until_it_is_mended,
@@ -76,7 +76,7 @@ fn a_firewall_that_changes_ports_shows_others() {
     assert!(kept < 2, "{kept} of 4 ports were kept");
 }
 
-fn a_firewall_that_drops_says_nothing() {
+fn a_firewall_that_drops_answers_nothing() {
     expect_answer(Firewall::DROPS, ErrorKind::TimedOut);
 }
 
@@ -84,7 +84,7 @@ fn a_firewall_that_resets_refuses() {
     expect_answer(Firewall::RESETS, ErrorKind::ConnectionRefused);
 }
 
-fn a_firewall_that_says_unreachable_gives_that_reason() {
+fn a_firewall_that_answers_unreachable_gives_that_reason() {
     for (code, reason) in [
         ("host-unreachable", ErrorKind::HostUnreachable),
         ("admin-prohibited", ErrorKind::HostUnreachable),
@@ -128,7 +128,7 @@ fn each_firewall_answers_for_itself() {
     assert_eq!(lab.a.run(|| dial(OUTSIDE_B)), Err(ErrorKind::TimedOut));
 }
 
-fn a_stranger_who_knows_the_address_inside_is_not_let_in() {
+fn a_host_that_knows_the_address_inside_is_not_let_in() {
     let Some(lab) = Laboratory::new(Firewall::RESETS, Firewall::RESETS) else {
         return;
     };
@@ -168,7 +168,7 @@ fn sockets_that_dial_each_other_at_once_meet() {
     });
 }
 
-fn one_that_always_says_unreachable_does_so_often() {
+fn a_firewall_without_a_rate_limit_answers_each_dial() {
     let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
     let Some(lab) = Laboratory::with_delay(always, always, Duration::from_millis(2)) else {
         return;

@@ -27,8 +27,8 @@ relay_tests::network_tests! {
     a_long_path_makes_no_difference,
     ipv6_is_passed_too,
     firewalls_that_answer_each_dial_by_icmp_are_passed,
-    icmp_of_any_kind_is_told_from_a_reset_and_passed,
-    an_address_of_this_very_host_is_told,
+    icmp_of_any_kind_is_distinguished_from_a_reset_and_passed,
+    an_address_of_this_host_itself_is_reported,
     clocks_that_differ_make_none_either,
     a_port_that_a_firewall_changes_is_thought_of,
     a_side_that_is_alone_dials_seldom,
@@ -37,17 +37,17 @@ relay_tests::network_tests! {
     a_side_that_is_killed_is_found_again,
     a_side_that_is_killed_far_away_is_found_again,
     a_side_that_dies_in_the_dark_is_found_again,
-    two_of_the_same_tool_are_told_so,
+    two_of_the_same_tool_report_it,
     one_port_of_a_range_is_enough_for_the_one_session,
-    nobody_to_meet_is_told_by_the_exit_status
+    a_missing_peer_shows_in_the_exit_status
 }
 
 fn messages_by_hand_pass_each_pair_of_firewalls() {
     for_each(&PAIRS, Duration::ZERO, |lab| {
         let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
         let b = talker(&lab.b, "4way:hostA:5555", "world\n");
-        expect_heard(a, "world\n");
-        expect_heard(b, "hello\n");
+        expect_received(a, "world\n");
+        expect_received(b, "hello\n");
     });
 }
 
@@ -58,10 +58,10 @@ fn either_side_may_come_later() {
         let_pass(LATER);
         let b_second = talker(&lab.b, "4way:hostA:5555", "world\n");
         let a_second = talker(&lab.a, "4way:hostB:5556", "hello\n");
-        expect_heard(a_first, "world\n");
-        expect_heard(b_second, "hello\n");
-        expect_heard(b_first, "hello\n");
-        expect_heard(a_second, "world\n");
+        expect_received(a_first, "world\n");
+        expect_received(b_second, "hello\n");
+        expect_received(b_first, "hello\n");
+        expect_received(a_second, "world\n");
     });
 }
 
@@ -79,8 +79,8 @@ fn a_side_that_comes_much_later_finds_a_dial_under_way() {
         let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
         let_pass(MUCH_LATER);
         let b = talker(&lab.b, "4way:hostA:5555", "world\n");
-        expect_heard(a, "world\n");
-        expect_heard(b, "hello\n");
+        expect_received(a, "world\n");
+        expect_received(b, "hello\n");
     });
 }
 
@@ -89,8 +89,8 @@ fn a_long_path_makes_no_difference() {
     for_each(&pairs, Duration::from_millis(100), |lab| {
         let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
         let b = talker(&lab.b, "4way:hostA:5555", "world\n");
-        expect_heard(a, "world\n");
-        expect_heard(b, "hello\n");
+        expect_received(a, "world\n");
+        expect_received(b, "hello\n");
     });
 }
 
@@ -99,8 +99,8 @@ fn ipv6_is_passed_too() {
     for_each(&pairs, Duration::from_millis(10), |lab| {
         let a = talker(&lab.a, "4way:hostB6:5555", "hello\n");
         let b = talker(&lab.b, "4way:hostA6:5555", "world\n");
-        expect_heard(a, "world\n");
-        expect_heard(b, "hello\n");
+        expect_received(a, "world\n");
+        expect_received(b, "hello\n");
     });
 }
 
@@ -118,14 +118,14 @@ fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
             let a = talker(&lab.a, &format!("4way:hostB:{port}"), "hello\n");
             let_pass(A_MOMENT);
             let b = talker(&lab.b, &format!("4way:hostA:{port}"), "world\n");
-            expect_heard(a, "world\n");
-            expect_heard(b, "hello\n");
+            expect_received(a, "world\n");
+            expect_received(b, "hello\n");
         }
     });
 }
 
 /// The kernel reports most of these messages like a reset, or as if this host had refused.
-fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
+fn icmp_of_any_kind_is_distinguished_from_a_reset_and_passed() {
     let always = |code| {
         let firewall = Firewall {
             pace: Pace::Unlimited,
@@ -159,7 +159,7 @@ fn icmp_of_any_kind_is_told_from_a_reset_and_passed() {
     });
 }
 
-fn an_address_of_this_very_host_is_told() {
+fn an_address_of_this_host_itself_is_reported() {
     for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
         for host in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "192.168.1.2"] {
             let talker = talker(&lab.a, &format!("4way:{host}:5555"), "hello\n");
@@ -186,8 +186,8 @@ fn clocks_that_differ_make_none_either() {
             let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
             let late = "--four-way-clock-offset 50ms";
             let b = talker(&lab.b, &format!("{late} 4way:hostA:5555"), "world\n");
-            expect_heard(a, "world\n");
-            expect_heard(b, "hello\n");
+            expect_received(a, "world\n");
+            expect_received(b, "hello\n");
         },
     );
 }
@@ -336,7 +336,7 @@ fn a_side_that_dies_in_the_dark_is_found_again() {
 }
 
 /// Neither waits for the other's frames without end.
-fn two_of_the_same_tool_are_told_so() {
+fn two_of_the_same_tool_report_it() {
     for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
         let both = |line_a: &str, line_b: &str| {
             [
@@ -379,7 +379,7 @@ fn one_port_of_a_range_is_enough_for_the_one_session() {
     });
 }
 
-fn nobody_to_meet_is_told_by_the_exit_status() {
+fn a_missing_peer_shows_in_the_exit_status() {
     for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
         let mut outside = Node::start_on(
             &lab.a,
@@ -401,7 +401,7 @@ fn talker(host: &Host, words: &str, text: &str) -> Running {
 }
 
 #[track_caller]
-fn expect_heard(talker: Running, text: &str) {
+fn expect_received(talker: Running, text: &str) {
     let outcome = talker.finish_within(PUNCHED);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_same(&outcome.stdout, text.as_bytes());

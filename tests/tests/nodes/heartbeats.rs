@@ -17,7 +17,7 @@ use relay_tests::{End, Node, Plan, Service, eventually, network_tests};
 network_tests! {
     a_session_on_a_dead_link_is_reset_at_both_ends,
     the_next_client_is_served_by_another_link,
-    a_client_that_said_nothing_on_a_dead_link_is_given_another,
+    a_client_that_sent_nothing_on_a_dead_link_gets_another,
     a_network_that_comes_back_is_used_again
 }
 
@@ -39,7 +39,7 @@ fn the_next_client_is_served_by_another_link() {
     assert_same(&route.dial().receive_to_eof(), b"hello");
 }
 
-fn a_client_that_said_nothing_on_a_dead_link_is_given_another() {
+fn a_client_that_sent_nothing_on_a_dead_link_gets_another() {
     let service = Service::greeting("hello");
     let route = nodes().to(&service);
     assert_same(&route.dial().receive_to_eof(), b"hello");

@@ -61,7 +61,7 @@ fn the_link_port_is_closed_when_the_client_has_gone() {
 }
 
 #[test]
-fn a_client_that_has_said_all_keeps_the_link_port_open() {
+fn a_client_that_has_sent_its_end_of_file_keeps_the_link_port_open() {
     let outside = start_outside();
     let client = outside.dial();
     client.send(b"request");
@@ -138,7 +138,7 @@ fn a_client_that_has_waited_long_enough_is_reset() {
 }
 
 #[test]
-fn a_dial_on_the_link_port_that_says_nothing_does_not_stop_the_next_client() {
+fn a_silent_dial_on_the_link_port_does_not_stop_the_next_client() {
     let outside = start_outside();
     let first = outside.dial();
     let silent = eventually_dial(outside.link());

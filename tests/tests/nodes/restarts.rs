@@ -42,7 +42,7 @@ fn the_outside_node_may_come_back() {
 }
 
 #[test]
-fn an_outage_soon_after_another_is_told_of_too() {
+fn an_outage_soon_after_another_is_logged_too() {
     let link = ReservedPort::new();
     let inside = node!("connect-connect -v {link} 80");
     inside.stderr.wait_for("warning: ");
@@ -71,7 +71,7 @@ fn an_outside_node_that_is_killed_resets_both_ends() {
 }
 
 #[test]
-fn an_inside_node_that_is_killed_resets_a_client_that_has_said_all() {
+fn an_inside_node_that_is_killed_resets_a_client_that_has_sent_its_end_of_file() {
     let (client, server, route) = session();
     client.shutdown_write();
     server.expect_eof();

@@ -52,7 +52,7 @@ fn a_client_that_one_server_refuses_is_served_by_the_other() {
 }
 
 #[test]
-fn what_a_client_has_said_before_a_refusal_is_said_once_to_the_other_server() {
+fn what_a_client_sent_before_a_refusal_reaches_the_other_server_once() {
     let nobody = ReservedPort::new();
     let server = Server::start();
     let outside = Node::outside();
@@ -73,7 +73,7 @@ fn what_a_client_has_said_before_a_refusal_is_said_once_to_the_other_server() {
 }
 
 #[test]
-fn an_inside_node_that_is_told_to_end_under_load_is_missed_by_nobody() {
+fn an_inside_node_that_ends_under_load_costs_no_session() {
     let (outside, [(mut left, _service), _right]) = two_inside_nodes();
     let loaded = AtomicBool::new(true);
     thread::scope(|side_by_side| {
@@ -97,7 +97,7 @@ fn an_inside_node_that_is_told_to_end_under_load_is_missed_by_nobody() {
 }
 
 #[test]
-fn an_inside_node_that_is_told_to_end_finishes_its_session() {
+fn an_inside_node_finishes_its_session_before_it_ends() {
     let server = Server::start();
     let outside = Node::outside();
     let mut ending = Node::inside(&outside, &server);

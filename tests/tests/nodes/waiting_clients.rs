@@ -20,7 +20,7 @@ fn a_client_that_came_too_early_is_served_when_the_inside_node_comes() {
 }
 
 #[test]
-fn a_client_that_has_said_all_before_a_link_came_is_served() {
+fn a_client_that_sent_its_end_of_file_before_a_link_came_is_served() {
     let outside = Node::outside();
     let client = outside.dial();
     client.send(b"request");

@@ -14,7 +14,7 @@ use relay_tests::{
 };
 
 #[test]
-fn the_server_is_told_who_the_client_is() {
+fn the_server_receives_the_address_of_the_client() {
     let server = Server::start();
     let route = node!("tcpfwd --send-proxy v1 127.0.0.1:0 {server}");
     let client = route.dial();
@@ -27,7 +27,7 @@ fn the_server_is_told_who_the_client_is() {
 }
 
 #[test]
-fn the_server_is_told_who_the_client_is_behind_both_nodes() {
+fn the_server_behind_both_nodes_receives_the_address_of_the_client() {
     let server = Server::start();
     let outside = Node::outside();
     let _inside = node!(
@@ -62,7 +62,7 @@ fn each_session_on_a_link_has_its_own_header() {
 }
 
 #[test]
-fn the_header_is_none_of_the_bytes_that_are_told() {
+fn the_header_is_not_counted_in_the_bytes_that_are_logged() {
     let server = Server::start();
     let route = node!("tcpfwd -v --once --send-proxy v2 127.0.0.1:0 {server}");
     let client = route.dial();
@@ -83,7 +83,7 @@ fn the_header_is_none_of_the_bytes_that_are_told() {
 }
 
 #[test]
-fn the_server_is_told_the_id_that_both_nodes_log() {
+fn the_server_receives_the_id_that_both_nodes_log() {
     let server = Server::start();
     let outside = node!("listen-listen -v 127.0.0.1:0 127.0.0.1:0");
     let inside = node!(
@@ -132,7 +132,7 @@ fn a_client_without_an_address_is_unknown() {
 }
 
 #[test]
-fn a_raw_link_tells_nobody_who_its_client_is() {
+fn a_raw_link_does_not_carry_the_address_of_its_client() {
     for (version, header) in [("v1", "PROXY UNKNOWN\r\n".as_bytes()), ("v2", LOCAL)] {
         let server = Server::start();
         let outside = node!("listen-listen --raw 127.0.0.1:0 127.0.0.1:0");
@@ -255,7 +255,7 @@ fn binary_header(session: &End) -> (Vec<u8>, String) {
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00";
 
 #[test]
-fn a_proxy_tells_who_the_client_is() {
+fn a_proxy_sends_the_address_of_the_client() {
     for options in ["", "--no-splice"] {
         for way in Way::ALL {
             let server = Server::start();
@@ -408,7 +408,7 @@ fn a_client_without_a_header_is_reset_and_no_server_dialled() {
 }
 
 #[test]
-fn a_client_that_does_not_say_who_it_is_is_reset_after_three_seconds() {
+fn a_client_without_a_header_is_reset_after_three_seconds() {
     let server = Server::start();
     let waits = Way::ALL.map(|way| {
         let nodes = way.open("--max-sessions 1 --accept-proxy", "", &server);
@@ -491,7 +491,7 @@ fn a_client_whose_header_is_on_its_way_is_served_while_draining() {
 }
 
 #[test]
-fn haproxy_tells_us_who_the_client_is() {
+fn haproxy_sends_the_address_of_the_client() {
     needs!("haproxy");
     for version in ["send-proxy", "send-proxy-v2"] {
         for way in Way::ALL {
@@ -518,7 +518,7 @@ fn haproxy_tells_us_who_the_client_is() {
 }
 
 #[test]
-fn haproxy_checks_our_health_and_nobody_is_warned() {
+fn a_health_check_of_haproxy_causes_no_warning() {
     needs!("haproxy");
     let (server, clients) = (Service::greeting("hello"), ReservedPort::new());
     let route = node!("tcpfwd -v --accept-proxy 127.0.0.1:0 {server}");
@@ -537,7 +537,7 @@ fn haproxy_checks_our_health_and_nobody_is_warned() {
 }
 
 #[test]
-fn nginx_tells_us_who_the_client_is() {
+fn nginx_sends_the_address_of_the_client() {
     needs!("nginx");
     const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
     if !std::path::Path::new(STREAM).exists() {

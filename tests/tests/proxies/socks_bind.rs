@@ -170,7 +170,7 @@ fn what_comes_in_one_segment_with_the_client_belongs_to_the_session() {
 }
 
 #[test]
-fn an_unspecified_address_is_the_proxys_own_and_a_name_is_shown_as_it_is_told() {
+fn an_unspecified_address_is_the_proxys_own_and_a_name_is_printed_as_received() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd -v bind+socks5://{proxy} {server}"));
     let first = asked(&proxy, b"\x05\x00\x00\x01\x00\x00\x00\x00\x10\x00");
@@ -188,7 +188,7 @@ fn an_unspecified_address_is_the_proxys_own_and_a_name_is_shown_as_it_is_told() 
 }
 
 #[test]
-fn whom_the_proxy_names_is_who_is_let_in() {
+fn the_address_that_the_proxy_names_decides_whether_a_client_is_allowed() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!(
         "tcpfwd --deny 192.0.2.9 bind+socks5://{proxy} {server}"
@@ -203,7 +203,7 @@ fn whom_the_proxy_names_is_who_is_let_in() {
 }
 
 #[test]
-fn whom_the_proxy_names_by_no_address_is_let_in_unless_others_are_allowed() {
+fn a_client_without_an_address_is_allowed_unless_there_is_an_allow_rule() {
     let server = Server::start();
     for (options, let_in) in [("--deny 192.0.2.9", true), ("--allow 192.0.2.9", false)] {
         let proxy = Server::start();
@@ -224,7 +224,7 @@ fn whom_the_proxy_names_by_no_address_is_let_in_unless_others_are_allowed() {
 }
 
 #[test]
-fn sighup_ends_the_pause_before_the_proxy_is_asked_again() {
+fn sighup_ends_the_pause_before_the_next_request_to_the_proxy() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
     asked(&proxy, LISTENING).reset();
@@ -257,7 +257,7 @@ fn it_is_ready_once_the_proxy_listens() {
 }
 
 #[test]
-fn a_proxy_that_gives_up_is_asked_again() {
+fn a_proxy_that_gives_up_gets_another_request() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
     let first = asked(&proxy, LISTENING);
@@ -299,7 +299,7 @@ fn a_proxy_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn with_once_the_proxy_is_asked_once() {
+fn with_once_the_proxy_gets_one_request() {
     let (proxy, server) = (Server::start(), Server::start());
     let mut route = start(&format!("tcpfwd --once bind+socks5://{proxy} {server}"));
     let session = asked(&proxy, LISTENING);

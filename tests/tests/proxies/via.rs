@@ -16,7 +16,7 @@ use relay_tests::{End, KeyFile, Node, ReservedPort, Server, Service, needs, netw
 
 network_tests! {
     dante_by_each_version_of_socks,
-    dante_says_what_its_rules_forbid,
+    dante_reports_what_its_rules_deny,
     dante_asks_for_a_user_and_a_password,
     microsocks_asks_for_a_user_and_a_password,
     ssh_forwards_dynamically,
@@ -48,7 +48,7 @@ fn dante_by_each_version_of_socks() {
     }
 }
 
-fn dante_says_what_its_rules_forbid() {
+fn dante_reports_what_its_rules_deny() {
     needs!("danted");
     let rules = "socks block { from: 0.0.0.0/0 to: 0.0.0.0/0 }";
     let proxy = Proxy::dante("none", rules);
@@ -394,7 +394,7 @@ fn a_proxy_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn each_address_of_a_name_is_asked_for_until_one_is_reached() {
+fn each_address_of_a_name_is_requested_until_one_is_reached() {
     // localhost is ::1 first.
     let proxy = Service::on(Server::start(), |end| {
         end.expect(b"\x05\x01\x00");

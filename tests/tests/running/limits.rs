@@ -53,7 +53,7 @@ fn sessions_that_have_ended_leave_no_descriptors(plan: Plan) {
 }
 
 #[test]
-fn that_a_client_has_to_wait_is_told_to_those_who_ask() {
+fn a_client_that_has_to_wait_is_logged_with_verbose() {
     let server = Server::start();
     let tcpfwd = node!("tcpfwd -v --max-sessions 1 127.0.0.1:0 {server}");
     let _first = tcpfwd.dial();
@@ -121,7 +121,7 @@ fn descriptors_that_listen_are_none_for_sessions() {
 }
 
 #[test]
-fn a_program_out_of_descriptors_says_so_once_and_goes_on_later() {
+fn a_program_out_of_descriptors_logs_it_once_and_continues_later() {
     let service = Service::echo();
     let tcpfwd = node!("tcpfwd 127.0.0.1:0 {service}");
     let open = kernel::descriptors(tcpfwd.pid());

@@ -7,7 +7,7 @@ use relay_tests::scratch::Scratch;
 use relay_tests::{End, Launch, Node, ReservedPort, Running, Server, Service, node};
 
 #[test]
-fn sessions_are_not_mentioned_unless_asked() {
+fn sessions_are_not_logged_by_default() {
     let service = Service::greeting("hello");
     let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {service}");
     serve(&tcpfwd);
@@ -16,7 +16,7 @@ fn sessions_are_not_mentioned_unless_asked() {
 }
 
 #[test]
-fn a_session_is_one_line_that_says_who_and_how_much() {
+fn a_session_is_one_line_with_the_client_and_the_bytes() {
     let service = Service::echo();
     let tcpfwd = node!("tcpfwd -v 127.0.0.1:0 {service}");
     let client = tcpfwd.dial();
@@ -38,7 +38,7 @@ fn a_session_is_one_line_that_says_who_and_how_much() {
 }
 
 #[test]
-fn the_line_of_a_session_says_when_the_server_closed_first() {
+fn the_line_of_a_session_shows_that_the_server_closed_first() {
     let server = Server::start();
     let tcpfwd = node!("tcpfwd -v 127.0.0.1:0 {server}");
     let client = tcpfwd.dial();
@@ -115,7 +115,7 @@ fn a_line_may_be_a_json_object() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_as_json_too() {
+fn a_wrong_command_line_is_reported_as_json_too() {
     for wrong in [
         "tcpfwd --log-format json --bogus 8080 80",
         "tcpfwd --bogus 8080 80 --log-format=json",
@@ -136,7 +136,7 @@ fn a_wrong_command_line_is_told_as_json_too() {
 
 // If the log takes no more, a message is dropped. A log that nobody reads does not stop the relay.
 #[test]
-fn a_log_that_nobody_reads_does_not_hold_up_sessions() {
+fn a_log_that_nobody_reads_does_not_delay_sessions() {
     let service = Service::greeting("hello");
     let line = format!("tcpfwd -vv --print-address 127.0.0.1:0 {service}");
     let (_unread, log) = io::pipe().unwrap();

@@ -27,7 +27,7 @@ fn tcpfwd_stops_listening_at_its_first_client() {
 }
 
 #[test]
-fn a_client_that_resets_is_told_by_the_exit_status() {
+fn a_client_that_resets_shows_in_the_exit_status() {
     let server = Server::start();
     let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
     let client = tcpfwd.dial();
@@ -38,7 +38,7 @@ fn a_client_that_resets_is_told_by_the_exit_status() {
 }
 
 #[test]
-fn a_server_that_refuses_is_told_by_the_exit_status() {
+fn a_server_that_refuses_shows_in_the_exit_status() {
     let nobody = ReservedPort::new();
     let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {nobody}");
     tcpfwd.dial().expect_reset();
@@ -100,7 +100,7 @@ fn the_inside_node_does_not_wait_for_a_link_that_is_refused() {
 }
 
 #[test]
-fn a_link_that_dies_before_its_session_is_told_by_the_exit_status() {
+fn a_link_that_dies_before_its_session_shows_in_the_exit_status() {
     let service = Service::echo();
     let outside = Server::start();
     let mut inside = node!("connect-connect --once {outside} {service}");
@@ -131,7 +131,7 @@ fn a_momentary_route_stops_listening_and_is_done() {
 }
 
 #[test]
-fn an_outside_node_that_nobody_came_to_is_done_at_once() {
+fn an_outside_node_without_a_client_ends_at_once() {
     for raw in ["", "--raw"] {
         let mut outside = node!("listen-listen {raw} --once 127.0.0.1:0 127.0.0.1:0");
         outside.signal(Signal::SIGTERM);
@@ -179,7 +179,7 @@ fn a_momentary_inside_node_is_done_though_a_link_is_idle() {
 }
 
 #[test]
-fn a_session_that_a_second_request_to_end_cuts_short_is_told_by_the_exit_status() {
+fn a_session_that_a_second_signal_cuts_short_shows_in_the_exit_status() {
     let server = Server::start();
     let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
     expect_cut_short(&mut tcpfwd, &server);

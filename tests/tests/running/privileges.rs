@@ -20,7 +20,7 @@ use relay_tests::{KeyFile, Launch, Node, Server, Service, needs, network_tests, 
 
 network_tests! {
     every_thread_has_given_everything_up,
-    a_name_server_with_a_zone_is_asked_in_the_sandbox,
+    a_name_server_with_a_zone_is_queried_in_the_sandbox,
     name_servers_may_become_known_after_the_start
 }
 
@@ -55,7 +55,7 @@ fn every_thread_has_given_everything_up() {
 }
 
 // The C library looks up the number of the zone's interface. No host answers there.
-fn a_name_server_with_a_zone_is_asked_in_the_sandbox() {
+fn a_name_server_with_a_zone_is_queried_in_the_sandbox() {
     let _asked =
         name_server::Configuration::new("nameserver fe80::1%lo\noptions timeout:1 attempts:1\n");
     let mut route = node!("tcpfwd -v 127.0.0.1:0 nowhere.example:80");
@@ -241,7 +241,7 @@ fn the_sandbox_is_on_unless_it_is_off() {
 }
 
 #[test]
-fn a_layer_that_fails_is_warned_of_and_ends_the_process_where_the_sandbox_was_asked_for() {
+fn a_layer_that_fails_causes_a_warning_and_ends_the_process_if_the_sandbox_was_required() {
     needs!("strace");
     for (option, code, severity) in [("", 0, "warning"), ("--sandbox=on", 111, "fatal")] {
         let line = format!(
@@ -277,7 +277,7 @@ fn a_keyed_node_cannot_be_looked_into() {
 }
 
 #[test]
-fn what_the_sandbox_is_made_of_is_told() {
+fn the_layers_of_the_sandbox_are_logged() {
     let route = node!("tcpfwd -v 127.0.0.1:0 127.0.0.1:9");
     route.stderr.wait_for("info: sandbox: ");
 }

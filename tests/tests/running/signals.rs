@@ -151,7 +151,7 @@ fn links_that_come_with_two_requests_to_end_change_nothing() {
 }
 
 #[test]
-fn a_program_says_how_many_sessions_it_waits_for() {
+fn a_program_logs_how_many_sessions_it_waits_for() {
     let server = Server::start();
     let tcpfwd = node!("tcpfwd 127.0.0.1:0 {server}");
     let _client = tcpfwd.dial();

@@ -10,7 +10,7 @@ use relay_tests::{End, Plan, Server, Service, session_tests};
 session_tests! {
     everywhere:
         bytes_go_both_ways,
-        the_server_may_speak_first,
+        the_server_may_send_first,
         much_goes_both_ways_at_once,
         messages_of_any_size_come_back_in_order,
         many_small_messages_in_a_row_keep_their_order,
@@ -34,7 +34,7 @@ fn bytes_go_both_ways(plan: Plan) {
     client.expect(b"answer");
 }
 
-fn the_server_may_speak_first(plan: Plan) {
+fn the_server_may_send_first(plan: Plan) {
     let (client, server, _route) = plan.session();
     server.send(b"220 ready\r\n");
     client.expect(b"220 ready\r\n");

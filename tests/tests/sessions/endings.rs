@@ -9,15 +9,15 @@ use relay_tests::{Plan, ReservedPort, Server, eventually, session_tests};
 
 session_tests! {
     everywhere:
-        a_client_that_has_said_all_still_gets_an_answer_that_takes_its_time,
-        a_server_that_has_said_all_still_hears_the_client,
+        a_client_that_has_sent_its_end_of_file_still_gets_a_late_answer,
+        a_server_that_has_sent_its_end_of_file_still_receives_from_the_client,
         an_end_of_file_does_not_overtake_what_a_slow_reader_has_not_read;
     ours:
         a_reset_of_the_client_resets_the_server,
         a_reset_of_the_server_resets_the_client,
-        a_client_that_has_said_all_can_still_be_reset,
-        a_server_that_has_said_all_can_still_be_reset,
-        a_client_that_has_said_all_can_still_reset,
+        a_client_that_has_sent_its_end_of_file_can_still_be_reset,
+        a_server_that_has_sent_its_end_of_file_can_still_be_reset,
+        a_client_that_has_sent_its_end_of_file_can_still_reset,
         what_comes_before_a_reset_is_a_beginning_of_what_was_sent,
         a_reset_overtakes_what_a_stalled_reader_has_not_read,
         a_server_that_refuses_resets_the_client,
@@ -25,7 +25,7 @@ session_tests! {
         one_that_ends_badly_does_not_hurt_the_next;
 }
 
-fn a_client_that_has_said_all_still_gets_an_answer_that_takes_its_time(plan: Plan) {
+fn a_client_that_has_sent_its_end_of_file_still_gets_a_late_answer(plan: Plan) {
     let (client, server, _route) = plan.session();
     client.send(b"request");
     client.shutdown_write();
@@ -37,7 +37,7 @@ fn a_client_that_has_said_all_still_gets_an_answer_that_takes_its_time(plan: Pla
     assert_same(&client.receive_to_eof(), &answer);
 }
 
-fn a_server_that_has_said_all_still_hears_the_client(plan: Plan) {
+fn a_server_that_has_sent_its_end_of_file_still_receives_from_the_client(plan: Plan) {
     let (client, server, _route) = plan.session();
     server.send(b"go ahead");
     server.shutdown_write();
@@ -75,7 +75,7 @@ fn a_reset_of_the_server_resets_the_client(plan: Plan) {
     client.expect_reset();
 }
 
-fn a_client_that_has_said_all_can_still_be_reset(plan: Plan) {
+fn a_client_that_has_sent_its_end_of_file_can_still_be_reset(plan: Plan) {
     let (client, server, _route) = plan.session();
     client.shutdown_write();
     server.expect_eof();
@@ -83,7 +83,7 @@ fn a_client_that_has_said_all_can_still_be_reset(plan: Plan) {
     client.expect_reset();
 }
 
-fn a_server_that_has_said_all_can_still_be_reset(plan: Plan) {
+fn a_server_that_has_sent_its_end_of_file_can_still_be_reset(plan: Plan) {
     let (client, server, _route) = plan.session();
     server.shutdown_write();
     client.expect_eof();
@@ -91,13 +91,15 @@ fn a_server_that_has_said_all_can_still_be_reset(plan: Plan) {
     server.expect_reset();
 }
 
-fn a_client_that_has_said_all_can_still_reset(plan: Plan) {
+fn a_client_that_has_sent_its_end_of_file_can_still_reset(plan: Plan) {
     let (client, server, _route) = plan.session();
     client.shutdown_write();
     server.expect_eof();
     client.reset();
     // After an end of file, only a write sees a reset: nothing is left to read.
-    eventually("the server is told", || server.try_send(b"answer").is_err());
+    eventually("the server sees the reset", || {
+        server.try_send(b"answer").is_err()
+    });
 }
 
 fn what_comes_before_a_reset_is_a_beginning_of_what_was_sent(plan: Plan) {
@@ -114,7 +116,7 @@ fn a_reset_overtakes_what_a_stalled_reader_has_not_read(plan: Plan) {
     let chunk = noise(1, MIB);
     client.send_until_stalled(&chunk, A_WHILE);
     client.reset();
-    eventually("the server is told", || {
+    eventually("the server sees the reset", || {
         server.try_send(b"are you there?").is_err()
     });
 }
