@@ -10,6 +10,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::data::assert_same;
 use crate::timeouts::TIMEOUT;
 
+/// Runs a whole session between its two ends, with an end of file in each direction.
+pub fn exchange(client: &End, server: &End) {
+    client.send(b"question");
+    client.shutdown_write();
+    assert_same(&server.receive_to_eof(), b"question");
+    server.send(b"answer");
+    server.shutdown_write();
+    assert_same(&client.receive_to_eof(), b"answer");
+}
+
 /// A connected stream socket.
 ///
 /// Its methods take `&self`, so that one thread can send while another receives.

@@ -71,7 +71,7 @@ pub mod vsftpd;
 pub mod wire;
 pub mod workspace;
 
-pub use end::End;
+pub use end::{End, exchange};
 pub use key::KeyFile;
 pub use launch::Launch;
 pub use node::Node;

@@ -10,7 +10,7 @@ use relay_tests::data::assert_same;
 use relay_tests::kernel::{expect_no_wakeups, resident_bytes};
 use relay_tests::name_server::NameServer;
 use relay_tests::scratch::Scratch;
-use relay_tests::{End, Launch, Node, Server, Service, network_tests, node};
+use relay_tests::{End, Launch, Node, Server, Service, exchange, network_tests, node};
 
 network_tests! {
     a_bare_port_takes_both_ip_versions,
@@ -199,13 +199,8 @@ fn links_and_clients_may_come_by_unix_sockets() {
     let outside = node!("listen-listen unix:{clients} unix:{links}");
     let _inside = node!("connect-connect unix:{links} {server}");
     let client = outside.dial();
-    client.send(b"question");
-    client.shutdown_write();
     let inside = server.accept();
-    assert_same(&inside.receive_to_eof(), b"question");
-    inside.send(b"answer");
-    drop(inside);
-    assert_same(&client.receive_to_eof(), b"answer");
+    exchange(&client, &inside);
 }
 
 #[test]

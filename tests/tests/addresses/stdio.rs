@@ -16,7 +16,8 @@ use relay_tests::scratch::Scratch;
 use relay_tests::terminal::Terminal;
 use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{
-    End, Launch, Node, ReservedPort, Running, Server, Service, eventually, needs, node, program,
+    End, Launch, Node, ReservedPort, Running, Server, Service, eventually, exchange, needs, node,
+    program,
 };
 
 #[test]
@@ -200,12 +201,7 @@ fn a_connection_on_descriptor_0_is_a_client() {
         .stdin(connection)
         .spawn();
     let inside = server.accept();
-    client.send(b"question");
-    client.shutdown_write();
-    assert_same(&inside.receive_to_eof(), b"question");
-    inside.send(b"answer");
-    drop(inside);
-    assert_same(&client.receive_to_eof(), b"answer");
+    exchange(&client, &inside);
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 

@@ -44,10 +44,7 @@ relay_tests::network_tests! {
 
 fn messages_by_hand_pass_each_pair_of_firewalls() {
     for_each(&PAIRS, Duration::ZERO, |lab| {
-        let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
-        let b = talker(&lab.b, "4way:hostA:5555", "world\n");
-        expect_received(a, "world\n");
-        expect_received(b, "hello\n");
+        expect_to_meet(lab, "4way:hostB:5555", "4way:hostA:5555");
     });
 }
 
@@ -87,20 +84,14 @@ fn a_side_that_comes_much_later_finds_a_dial_under_way() {
 fn a_long_path_makes_no_difference() {
     let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
     for_each(&pairs, Duration::from_millis(100), |lab| {
-        let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
-        let b = talker(&lab.b, "4way:hostA:5555", "world\n");
-        expect_received(a, "world\n");
-        expect_received(b, "hello\n");
+        expect_to_meet(lab, "4way:hostB:5555", "4way:hostA:5555");
     });
 }
 
 fn ipv6_is_passed_too() {
     let pairs = [BOTH_DROP, BOTH_RESET, BOTH_SAY_UNREACHABLE];
     for_each(&pairs, Duration::from_millis(10), |lab| {
-        let a = talker(&lab.a, "4way:hostB6:5555", "hello\n");
-        let b = talker(&lab.b, "4way:hostA6:5555", "world\n");
-        expect_received(a, "world\n");
-        expect_received(b, "hello\n");
+        expect_to_meet(lab, "4way:hostB6:5555", "4way:hostA6:5555");
     });
 }
 
@@ -183,11 +174,8 @@ fn clocks_that_differ_make_none_either() {
         &[BOTH_RESET, BOTH_SAY_UNREACHABLE],
         Duration::from_millis(20),
         |lab| {
-            let a = talker(&lab.a, "4way:hostB:5555", "hello\n");
-            let late = "--four-way-clock-offset 50ms";
-            let b = talker(&lab.b, &format!("{late} 4way:hostA:5555"), "world\n");
-            expect_received(a, "world\n");
-            expect_received(b, "hello\n");
+            let late = "--four-way-clock-offset 50ms 4way:hostA:5555";
+            expect_to_meet(lab, "4way:hostB:5555", late);
         },
     );
 }
@@ -390,6 +378,14 @@ fn a_missing_peer_shows_in_the_exit_status() {
 }
 
 /// Types `text` to the other side, and ends when that has ended too; `words` are options and the address.
+/// Starts a talker on each host with these words, and expects that each receives the other's text.
+fn expect_to_meet(lab: &Laboratory, words_a: &str, words_b: &str) {
+    let a = talker(&lab.a, words_a, "hello\n");
+    let b = talker(&lab.b, words_b, "world\n");
+    expect_received(a, "world\n");
+    expect_received(b, "hello\n");
+}
+
 fn talker(host: &Host, words: &str, text: &str) -> Running {
     let mut input = tempfile::tempfile().expect("a temporary file can be had");
     input.write_all(text.as_bytes()).expect("it can be written");

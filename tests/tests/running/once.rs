@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use relay_tests::data::assert_same;
 use relay_tests::kernel::wait_until_closed;
-use relay_tests::{End, Launch, Node, ReservedPort, Server, Service, node};
+use relay_tests::{End, Launch, Node, ReservedPort, Server, Service, exchange, node};
 
 #[test]
 fn tcpfwd_serves_one_client_and_is_done() {
     let server = Server::start();
     let mut tcpfwd = node!("tcpfwd --once 127.0.0.1:0 {server}");
-    finish(tcpfwd.dial(), &server.accept());
+    exchange(&tcpfwd.dial(), &server.accept());
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 
@@ -22,7 +22,7 @@ fn tcpfwd_stops_listening_at_its_first_client() {
     let client = tcpfwd.dial();
     let inside = server.accept();
     expect_refused(tcpfwd.address(0));
-    finish(client, &inside);
+    exchange(&client, &inside);
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 
@@ -48,13 +48,7 @@ fn a_server_that_refuses_shows_in_the_exit_status() {
 #[test]
 fn a_server_that_refuses_ends_a_pipeline() {
     let nobody = ReservedPort::new();
-    let outcome = Launch::new(&format!("tcpfwd - {nobody}")).run();
-    assert_eq!(outcome.code, 111);
-    assert!(
-        outcome.stderr.contains(&nobody.to_string()),
-        "{}",
-        outcome.stderr
-    );
+    expect_unable_to_connect(&format!("tcpfwd - {nobody}"), &nobody);
 }
 
 #[test]
@@ -62,7 +56,7 @@ fn the_outside_node_serves_one_client_and_is_done() {
     let server = Server::start();
     let mut outside = node!("listen-listen --once 127.0.0.1:0 127.0.0.1:0");
     let _inside = Node::inside(&outside, &server);
-    finish(outside.dial(), &server.accept());
+    exchange(&outside.dial(), &server.accept());
     assert_eq!(outside.exit_code(), 0);
 }
 
@@ -73,7 +67,7 @@ fn the_outside_node_stops_listening_at_its_first_client_but_waits_for_a_link() {
     let client = outside.dial();
     wait_until_closed(outside.address(0));
     let _inside = Node::inside(&outside, &server);
-    finish(client, &server.accept());
+    exchange(&client, &server.accept());
     assert_eq!(outside.exit_code(), 0);
 }
 
@@ -82,7 +76,7 @@ fn the_inside_node_serves_one_client_and_is_done() {
     let server = Server::start();
     let outside = Node::outside();
     let mut inside = node!("connect-connect --once {} {server}", outside.link());
-    finish(outside.dial(), &server.accept());
+    exchange(&outside.dial(), &server.accept());
     assert_eq!(inside.exit_code(), 0);
 }
 
@@ -90,12 +84,9 @@ fn the_inside_node_serves_one_client_and_is_done() {
 fn the_inside_node_does_not_wait_for_a_link_that_is_refused() {
     let nobody = ReservedPort::new();
     let service = Service::echo();
-    let outcome = Launch::new(&format!("connect-connect --once {nobody} {service}")).run();
-    assert_eq!(outcome.code, 111);
-    assert!(
-        outcome.stderr.contains(&nobody.to_string()),
-        "{}",
-        outcome.stderr
+    expect_unable_to_connect(
+        &format!("connect-connect --once {nobody} {service}"),
+        &nobody,
     );
 }
 
@@ -117,7 +108,7 @@ fn raw_nodes_serve_one_client_and_are_done() {
         "connect-connect --raw --interval 50ms {} {server}",
         outside.link()
     );
-    finish(client, &server.accept());
+    exchange(&client, &server.accept());
     assert_eq!(outside.exit_code(), 0);
     assert!(inside.is_running());
 }
@@ -152,7 +143,7 @@ fn a_momentary_route_lets_its_sessions_finish() {
         .stderr
         .wait_for("waiting up to 30s for 1 session to end; a signal ends it now");
     assert!(tcpfwd.is_running());
-    finish(client, &inside);
+    exchange(&client, &inside);
     assert_eq!(tcpfwd.exit_code(), 0);
 }
 
@@ -213,7 +204,7 @@ fn one_address_of_localhost_is_enough_for_the_one_link() {
     let outside = Node::outside();
     let (_, port) = outside.link().split_once(':').unwrap();
     let mut inside = node!("connect-connect --once localhost:{port} {server}");
-    finish(outside.dial(), &server.accept());
+    exchange(&outside.dial(), &server.accept());
     assert_eq!(inside.exit_code(), 0);
     let said = inside.stderr.text();
     assert!(!said.contains("fatal"), "{said}");
@@ -242,20 +233,21 @@ fn expect_done_promptly(node: &mut Node) {
     assert!(passed < Duration::from_millis(1500), "after {passed:?}");
 }
 
-/// A whole session, with an end of file in each direction.
-fn finish(client: End, server: &End) {
-    client.send(b"question");
-    client.shutdown_write();
-    assert_same(&server.receive_to_eof(), b"question");
-    server.send(b"answer");
-    server.shutdown_write();
-    assert_same(&client.receive_to_eof(), b"answer");
+/// Runs a command that cannot connect to `address`: it fails, and names the address.
+fn expect_unable_to_connect(line: &str, address: &ReservedPort) {
+    let outcome = Launch::new(line).run();
+    assert_eq!(outcome.code, 111);
+    assert!(
+        outcome.stderr.contains(&address.to_string()),
+        "{}",
+        outcome.stderr
+    );
 }
 
 fn expect_refused(address: &str) {
     assert!(
         End::try_dial(address).is_err(),
-        "{address} still takes clients"
+        "{address} still accepts clients"
     );
 }
 

@@ -11,7 +11,8 @@ use relay_tests::kernel::wait_until_closed;
 use relay_tests::terminal::Terminal;
 use relay_tests::timeouts::{A_WHILE, let_pass};
 use relay_tests::{
-    End, Launch, Node, Plan, Server, Service, eventually, kernel, node, session_tests, wire,
+    End, Launch, Node, Plan, Server, Service, eventually, exchange, kernel, node, session_tests,
+    wire,
 };
 
 session_tests! {
@@ -41,12 +42,7 @@ fn a_session_may_finish_while_no_new_one_begins(plan: Plan) {
         node.signal(Signal::SIGINT);
     }
     wait_until_closed(route.clients());
-    client.send(b"question");
-    client.shutdown_write();
-    assert_same(&server.receive_to_eof(), b"question");
-    server.send(b"answer");
-    drop(server);
-    assert_same(&client.receive_to_eof(), b"answer");
+    exchange(&client, &server);
     for node in route.nodes_mut() {
         assert_eq!(node.exit_code(), 0);
     }
