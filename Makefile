@@ -24,8 +24,6 @@ APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 SIMULATION_SEEDS = 2000
 # What is tested with the installed programs too.
 RELEASE_TESTS = sessions nodes running
-# The settings of profile.dev in Cargo.toml: fuzz/ is a workspace of its own, and shares what was built with the same ones.
-PROFILE_DEV = CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only CARGO_PROFILE_DEV_PANIC=abort
 
 # `make fuzz` builds cargo-fuzz where it is not installed, and needs a nightly toolchain.
 CARGO_FUZZ = $(or $(shell command -v cargo-fuzz 2>/dev/null),$(TARGET)/tools/bin/cargo-fuzz)
@@ -75,7 +73,7 @@ clippy:
 # The fuzz targets still compile. A stable toolchain is enough for that, and the dependencies of the profile are shared.
 # relay-core/tests/corpus.rs replays their seeds. The code is only checked, so the fuzzer itself is not needed.
 fuzz-build:
-	CUSTOM_LIBFUZZER_PATH=/dev/null $(PROFILE_DEV) \
+	CUSTOM_LIBFUZZER_PATH=/dev/null \
 		$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked
 
 # Every test, in one profile with debug assertions and overflow checks. The tests in tests/ drive the programs of RELAY_BIN_DIR.

@@ -120,7 +120,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if thread::panicking() {
+        // In the dev profile a panic ends its thread and not the program, which may go on as if nothing had happened.
+        let has_panicked = has_panicked(&self.stderr.text());
+        if thread::panicking() || has_panicked {
             self.report();
         }
         // Its children may lead process groups of their own, and a group outlives a leader that has forked. An error means that
@@ -130,6 +132,7 @@ impl Drop for Running {
         }
         let _ = signal::killpg(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
+        assert!(!has_panicked || thread::panicking(), "{self} panicked");
     }
 }
 
@@ -137,6 +140,12 @@ impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.name, self.pid())
     }
+}
+
+fn has_panicked(stderr: &str) -> bool {
+    stderr
+        .lines()
+        .any(|line| line.starts_with("thread '") && line.contains(" panicked at "))
 }
 
 fn text(bytes: Vec<u8>) -> String {
