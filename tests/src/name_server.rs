@@ -59,7 +59,7 @@ impl NameServer {
 
     /// Receives the next query. getaddrinfo(3) sends two for a name: one for IPv4 addresses, one for IPv6 addresses.
     #[track_caller]
-    pub fn hear(&self) -> Question {
+    pub fn receive(&self) -> Question {
         let mut message = vec![0; 512];
         let heard = self.socket.recv_from(&mut message);
         let (length, from) =

@@ -139,7 +139,7 @@ fn a_key_is_changed_while_sessions_go_on() {
         ask(&long, b"meanwhile");
         ask(&outside.dial(), b"short");
     }
-    // The one on the old key is busy with the long session; the idle ones are new.
+    // The link with the old key has the long session. The idle links are new.
     eventually("idle links have the new key", || {
         number_of(&inside, "idle") >= 4 && number_of(&outside, "idle") >= 4
     });
@@ -221,7 +221,7 @@ fn an_unauthenticated_link_receives_nothing_of_a_client() {
         b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         &hello,
     ];
-    // Some of them are waited for until their time is up.
+    // The node waits for some of them until a timeout.
     thread::scope(|side_by_side| {
         for greeting in greetings {
             let stranger = End::dial(outside.link());
@@ -342,7 +342,7 @@ fn read_again(node: &Node, file: &KeyFile, keys: &[u8]) {
 
 #[test]
 fn a_raw_inside_node_whose_key_is_refused_logs_it_and_waits() {
-    // The outside node proves the second key; the inside node proves the first one, and is judged last.
+    // The outside node authenticates by the second key, the inside node by the first one, and the inside node is checked last.
     let (at_outside, at_inside) = (KeyFile::of(&[2]), KeyFile::of(&[1, 2]));
     let silent = Server::start();
     for via in [String::new(), format!("--server-via socks5://{silent}")] {
@@ -392,7 +392,7 @@ fn an_idle_keyed_link_takes_less_than_24_kibibytes_in_each_node() {
     let service = Service::echo();
     let outside = start_outside(&key);
     let link = outside.link();
-    // What a node needs once is there when it has a few links, or was refused one.
+    // After a few links, or a refused one, a node has allocated what it needs once.
     let _few = start_inside(&outside, &key, &service);
     eventually("a few links are up", || number_of(&outside, "idle") >= 4);
     let at_inside = KeyFile::of(&[2]);

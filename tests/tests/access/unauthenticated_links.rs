@@ -126,7 +126,7 @@ fn a_steady_flood_of_unauthenticated_links_keeps_neither_nodes_nor_clients_out()
             }
         };
         side_by_side.spawn(flood);
-        // However the test ends, the flood does.
+        // The flood ends with the test, even if the test fails.
         let _over = OnDrop(|| is_over.store(true, Ordering::Relaxed));
         eventually("they are shown out", || {
             number_of(&outside, "strangers") > 1000
@@ -172,7 +172,7 @@ fn a_flood_on_one_link_does_not_keep_clients_of_another_waiting() {
     let _inside = Node::inside(&outside, &service);
     assert_same(&outside.dial().receive_to_eof(), b"hello");
     let flooding = End::dial(outside.link());
-    // It is given no client that it could keep waiting otherwise.
+    // It gets no client, which would wait in vain.
     wire::enter(&flooding, "other");
     thread::spawn(move || wire::flood(flooding));
     expect_served_soon(&outside);
@@ -182,7 +182,7 @@ fn a_flood_on_one_link_does_not_keep_clients_of_another_waiting() {
     assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
 }
 
-// The inside node serves two outside nodes, and one of them is none.
+// The inside node serves two outside nodes, and one of them does not authenticate.
 fn a_flood_from_one_outside_node_does_not_keep_clients_of_another_waiting() {
     let _hosts = Hosts::new("127.0.0.2 ll\n127.0.0.3 ll\n127.0.0.1 localhost\n");
     let service = Service::greeting("hello");
@@ -211,7 +211,7 @@ fn expect_served_soon(outside: &Node) {
     }
 }
 
-/// What strangers begin with.
+/// The first bytes of peers that are no nodes.
 fn greetings() -> Vec<Vec<u8>> {
     vec![
         b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n".to_vec(),

@@ -95,7 +95,7 @@ fn a_name_may_have_many_addresses() {
     let addresses = addresses(20);
     let _hosts = Hosts::new(&lines(&addresses));
     let tcpfwd = node!("tcpfwd 127.0.0.1:8080 srv:80");
-    // Whatever their order is, one of them is the last.
+    // In any order, one of them is the last.
     for address in &addresses {
         let _only = Service::greeting_on(Server::on(&format!("{address}:80")), "hello");
         assert_same(&tcpfwd.dial().receive_to_eof(), b"hello");
@@ -112,13 +112,13 @@ fn many_addresses_that_do_not_answer_are_waited_for_without_work() {
         tcp_sockets().iter().any(|socket| socket.remote_port == 80)
     });
     let before = cpu_time(tcpfwd.pid());
-    // Each has had its turn by then.
+    // By then each has been dialled.
     let_pass(ATTEMPT_DELAY * 18);
     let worked = cpu_time(tcpfwd.pid()) - before;
     assert!(worked < Duration::from_millis(100), "{worked:?}");
 }
 
-// One client gives up while its server's name is looked up; the next one is served on the same link.
+// One client closes while its server's name is looked up. The next client is served on the same link.
 fn an_answer_that_comes_late_does_not_lead_the_next_session_astray() {
     let names = NameServer::start();
     let first_server = Server::on("127.0.0.2:80");
@@ -130,7 +130,7 @@ fn an_answer_that_comes_late_does_not_lead_the_next_session_astray() {
     let _inside =
         node!("connect-connect --idle 1 {link} first=slow.test:80 second={second_server}");
     let first = End::dial(outside.address(0));
-    let questions = [names.hear(), names.hear()];
+    let questions = [names.receive(), names.receive()];
     first.reset();
     eventually("its link is idle, beside the one in its place", || {
         number_of(&outside, "idle") >= 2
@@ -296,5 +296,5 @@ fn a_unix_server_with_a_full_backlog_is_waited_for(plan: Plan) {
 
 const CLIENTS: u8 = 8;
 
-/// RFC 8305 §5: how long an address is waited for before the next one is tried too.
+/// RFC 8305 §5: how long a dial waits for one address before it tries the next one too.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

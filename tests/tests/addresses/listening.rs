@@ -58,7 +58,7 @@ fn a_range_of_a_name_is_looked_up_once() {
     let line = format!("tcpfwd --print-address listen.example:2000-2009 {service}");
     let tcpfwd = Launch::new(&line).spawn();
     for _ in ["A", "AAAA"] {
-        names.answer(&names.hear(), Ipv4Addr::new(127, 0, 0, 5));
+        names.answer(&names.receive(), Ipv4Addr::new(127, 0, 0, 5));
     }
     tcpfwd.stdout.wait_for("127.0.0.5:2009");
     assert_same(&End::dial("127.0.0.5:2000").receive_to_eof(), b"hello");

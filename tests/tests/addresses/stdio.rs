@@ -287,7 +287,7 @@ fn a_pipeline_whose_next_stage_has_ended_is_told_by_the_exit_status() {
     let line = format!("{{ tcpfwd - {server} </dev/null; echo $? >&2; }} | true");
     let pipeline = Launch::shell(&line).spawn();
     let inside = server.accept();
-    // The pipe is not closed the moment `true` is started: what is written before that is lost without a sign.
+    // The pipe closes some time after `true` has started. What is written before that is lost without an error.
     eventually("the server is told", || inside.try_send(b"answer").is_err());
     assert_eq!(pipeline.finish().stderr.lines().last(), Some("111"));
 }
@@ -306,8 +306,8 @@ fn a_pipeline_whose_next_stage_has_ended_ends_though_its_standard_input_stays_op
     (&next_stage).read_exact(&mut answer).unwrap();
     assert_same(&answer, b"answer");
     drop(next_stage);
-    // The pipe has a reader until every process is at its exec that another test was just forking: what is written before that
-    // is lost without a sign.
+    // Another test may be forking: until the exec, its child keeps the reader of the pipe open. What is written before that is
+    // lost without an error.
     eventually("tcpfwd ends", || {
         let _ = inside.try_send(b"and more");
         !tcpfwd.is_running()
@@ -316,7 +316,7 @@ fn a_pipeline_whose_next_stage_has_ended_ends_though_its_standard_input_stays_op
     eventually("the server is told", || inside.try_send(b"?").is_err());
 }
 
-// A session's first frame and its last come together, and the next stage takes its time.
+// The first and the last frame of a session arrive together, and the next stage is slow.
 #[test]
 fn a_whole_session_that_comes_at_once_waits_for_a_full_pipe() {
     let outside = Node::outside();
@@ -326,7 +326,7 @@ fn a_whole_session_that_comes_at_once_waits_for_a_full_pipe() {
     let mut inside = Launch::new(&line).stdout(stdout).spawn();
     eventually("the nodes are linked", || number_of(&outside, "idle") == 1);
     inside.signal(Signal::SIGSTOP);
-    // As much as is sent before the server has accepted.
+    // As much as a node sends before the server has accepted.
     let message = noise(1, 15_000);
     let client = outside.dial();
     client.send(&message);
@@ -633,7 +633,7 @@ fn expect_echo(address: &str) {
 
 const CONTROL_D: &[u8] = b"\x04";
 
-/// Many short lines: what a terminal has room for is less than it seems.
+/// Many short lines: a terminal has less room than it seems.
 const TEXT: &str = "x\n";
 
 /// Much less than a heartbeat.

@@ -53,7 +53,7 @@ fn a_wrong_command_line_is_a_usage_error() {
     assert_eq!(demo("8000 8001 http").run().code, 100);
 }
 
-/// The demo on free ports, and the address it invites to.
+/// The demo on free ports, and the address that it prints.
 fn start() -> (Running, String) {
     let demo = demo("0 0 0").spawn();
     let line = demo.stdout.wait_for("http://");

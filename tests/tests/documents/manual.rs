@@ -275,7 +275,7 @@ fn tcpfwd_tcpserver() {
 fn tcpfwd_inetd() {
     needs!("inetd");
     let _world = World::new();
-    // Nobody may be unable to reach the directory of a build; and that is where the program is.
+    // The user nobody may have no access to the directory of the build, which has the program.
     let program = program::path("tcpfwd").display().to_string();
     let here = |line: &String| {
         line.replace("/usr/local/bin/tcpfwd", &program)

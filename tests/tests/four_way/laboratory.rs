@@ -244,7 +244,7 @@ fn a_packet_takes_as_long_as_the_path() {
     let Some(lab) = Laboratory::with_delay(Firewall::DROPS, Firewall::RESETS, DELAY) else {
         return;
     };
-    // A SYN and the RST to it: there and back. The fastest of some, since the machine is busy with other tests.
+    // A SYN and its RST: one round trip. The fastest of several counts, because the machine is busy with other tests.
     let round_trips = (0..5).map(|_| {
         let dialled = Instant::now();
         let refused = lab
@@ -322,7 +322,7 @@ fn a_host_knows_the_names_of_both() {
     );
 }
 
-/// What is killed runs no destructor.
+/// A process that is killed runs no destructor.
 fn nothing_is_left_of_a_laboratory_that_is_killed() {
     let lab = Launch::new(env!("CARGO_BIN_EXE_lab"))
         .words(["drop", "reset"])
@@ -347,13 +347,13 @@ fn is_held(namespace: &Path) -> bool {
     })
 }
 
-/// What is in a directory; nothing if it is gone by now.
+/// The entries of a directory, or none if it no longer exists.
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.path())
 }
 
-/// Dials `address` from the port `from`, or from any where that is 0.
+/// Dials `address` from the port `from`, or from any port if that is 0.
 fn dial_from(from: u16, address: &str, timeout: Duration) -> io::Result<Socket> {
     let address: SocketAddr = address.parse().expect("an address is an address");
     let any = match address {

@@ -62,7 +62,7 @@ fn either_side_may_come_later() {
     });
 }
 
-/// Nor if it comes when the other one's first zeal is over.
+/// Nor if it comes when the other side dials less often.
 fn a_side_that_comes_much_later_finds_a_dial_under_way() {
     let always = Firewall::ALWAYS_SAYS_UNREACHABLE;
     let pairs = [
@@ -104,7 +104,7 @@ fn firewalls_that_answer_each_dial_by_icmp_are_passed() {
         (always, Firewall::RESETS),
     ];
     for_each(&pairs, Duration::from_millis(20), |lab| {
-        // More than once, since it depends on the moment.
+        // More than once, because the outcome depends on the moment.
         for port in 5555..5557 {
             let a = talker(&lab.a, &format!("4way:hostB:{port}"), "hello\n");
             let_pass(A_MOMENT);
@@ -294,7 +294,7 @@ fn killed_and_found_again(pairs: &[Pair], delay: Duration) {
     });
 }
 
-/// Its resets get lost, so the other side still believes in the link, and may lose a client to it.
+/// Its resets are lost, so the other side still uses the link, and may lose a client to it.
 fn a_side_that_dies_in_the_dark_is_found_again() {
     for_each(&PAIRS, Duration::ZERO, |lab| {
         let service = lab.b.run(Service::echo);
@@ -323,7 +323,7 @@ fn a_side_that_dies_in_the_dark_is_found_again() {
     });
 }
 
-/// Neither waits for the other's frames without end.
+/// Neither waits for the other's frames for ever.
 fn two_of_the_same_tool_report_it() {
     for_each(&[BOTH_DROP], Duration::ZERO, |lab| {
         let both = |line_a: &str, line_b: &str| {
@@ -377,7 +377,6 @@ fn a_missing_peer_shows_in_the_exit_status() {
     });
 }
 
-/// Types `text` to the other side, and ends when that has ended too; `words` are options and the address.
 /// Starts a talker on each host with these words, and expects that each receives the other's text.
 fn expect_to_meet(lab: &Laboratory, words_a: &str, words_b: &str) {
     let a = talker(&lab.a, words_a, "hello\n");
@@ -386,6 +385,7 @@ fn expect_to_meet(lab: &Laboratory, words_a: &str, words_b: &str) {
     expect_received(b, "hello\n");
 }
 
+/// Sends `text` to the other side, and ends when the other side has ended too. `words` are options and the address.
 fn talker(host: &Host, words: &str, text: &str) -> Running {
     let mut input = tempfile::tempfile().expect("a temporary file can be had");
     input.write_all(text.as_bytes()).expect("it can be written");
@@ -417,7 +417,7 @@ fn wait_for_links_within(timeout: Duration, outside: &Node, links: u64) {
     });
 }
 
-/// One session with a server that sends back what it gets.
+/// One session with a server that sends back what it receives.
 fn echo(address: &str, text: &str) {
     let client = End::dial(address);
     client.send(text.as_bytes());

@@ -44,7 +44,7 @@ fn a_client_that_sent_nothing_on_a_dead_link_gets_another() {
     let route = nodes().to(&service);
     assert_same(&route.dial().receive_to_eof(), b"hello");
     forget_links(&route);
-    // Nobody knows yet that the idle links are dead.
+    // No node knows yet that the idle links are dead.
     assert_same(&route.dial().receive_to_eof(), b"hello");
 }
 
@@ -78,7 +78,7 @@ fn a_quiet_session_does_not_cost_its_link() {
     client.expect(b"still here");
 }
 
-// A heartbeat would find out; the longest that a client's wait allows takes longer than the test.
+// A heartbeat would notice it, but the longest interval that --wait-timeout allows is longer than the test.
 #[test]
 fn a_link_that_is_reset_ends_its_session_though_the_reader_stalls() {
     for topology in [Topology::BothNodes, Topology::BothNodesKeyed] {
@@ -90,7 +90,7 @@ fn a_link_that_is_reset_ends_its_session_though_the_reader_stalls() {
     }
 }
 
-/// Writes as much as fits, and kills one node. The other has a reader that does not read.
+/// Sends as much as fits, and kills one node. The other node has a reader that does not read.
 fn stall_and_kill(writer: &End, victim: &Node, other: &Node) {
     writer.send_until_stalled(&noise(1, MIB), A_WHILE);
     victim.signal(Signal::SIGKILL);
@@ -110,12 +110,12 @@ fn stall_for_longer_than_a_link_may_be_silent(writer: &End, reader: &End) {
     });
 }
 
-/// Both nodes, with hearts that beat every second.
+/// Both nodes, with a heartbeat every second.
 fn nodes() -> Plan {
     Plan::through(Topology::BothNodes).with("--heartbeat 1s")
 }
 
-/// Drops what comes on the links there are, as a firewall does that has forgotten them. New ones pass.
+/// Drops the packets of the present links, as a firewall does when it has forgotten them. New links pass.
 fn forget_links(route: &Route) {
     let port = link_port(route);
     let links = tcp_sockets()

@@ -142,7 +142,7 @@ fn a_silent_dial_on_the_link_port_does_not_stop_the_next_client() {
     let outside = start_outside();
     let first = outside.dial();
     let silent = eventually_dial(outside.link());
-    // The port is closed a moment after the link was let in; a dial in between would be reset.
+    // The port is closed a moment after the link was accepted. A dial before that would be reset.
     let port = outside.link().rsplit_once(':').unwrap().1.parse().unwrap();
     eventually("the link port closes", || !kernel::is_listening(port));
     let second = outside.dial();

@@ -125,7 +125,7 @@ fn uploads_that_are_reset_while_the_server_stalls_do_not_cost_the_links_by_copyi
     reset_uploads_while_the_server_stalls("--no-splice");
 }
 
-// What a link could not send of one session must not stand in the way of those that come after it.
+// What a link could not send of one session must not block the sessions after it.
 fn reset_uploads_while_the_server_stalls(options: &str) {
     let server = Server::start();
     let route = Plan::through(Topology::BothNodes).with(options).to(&server);

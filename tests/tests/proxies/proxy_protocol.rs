@@ -397,7 +397,7 @@ fn a_client_without_a_header_is_reset_and_no_server_dialled() {
             .stderr
             .wait_for("warning: unable to serve 127.0.0.1:");
         nodes[0].stderr.wait_for(&format!(" from {client} to "));
-        // Who only connects and goes is nothing to warn of.
+        // A client that connects and closes causes no warning.
         assert!(
             !nodes[0]
                 .stderr

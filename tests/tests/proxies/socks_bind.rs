@@ -147,7 +147,7 @@ fn microsocks_does_not_listen() {
 fn what_comes_in_one_segment_with_the_client_belongs_to_the_session() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
-    let session = asked(&proxy, LISTENING);
+    let session = accept_request(&proxy, LISTENING);
     announced(&route, 1);
     let bulk = noise(1, 16 * MIB);
     let inside = thread::scope(|both| {
@@ -173,14 +173,14 @@ fn what_comes_in_one_segment_with_the_client_belongs_to_the_session() {
 fn an_unspecified_address_is_the_proxys_own_and_a_name_is_printed_as_received() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd -v bind+socks5://{proxy} {server}"));
-    let first = asked(&proxy, b"\x05\x00\x00\x01\x00\x00\x00\x00\x10\x00");
+    let first = accept_request(&proxy, b"\x05\x00\x00\x01\x00\x00\x00\x00\x10\x00");
     assert_eq!(announced(&route, 1), "127.0.0.1:4096");
     for byte in CLIENT {
         first.send(&[*byte]);
     }
     drop((server.accept(), first));
     route.stderr.wait_for("from 192.0.2.9:8192 to");
-    let second = asked(&proxy, b"\x05\x00\x00\x03\x07fw.\x1btld\x10\x00");
+    let second = accept_request(&proxy, b"\x05\x00\x00\x03\x07fw.\x1btld\x10\x00");
     assert_eq!(announced(&route, 2), "fw.\\x1btld:4096");
     second.send(b"\x05\x00\x00\x03\x03who\x20\x00");
     drop((server.accept(), second));
@@ -193,11 +193,11 @@ fn the_address_that_the_proxy_names_decides_whether_a_client_is_allowed() {
     let route = start(&format!(
         "tcpfwd --deny 192.0.2.9 bind+socks5://{proxy} {server}"
     ));
-    let denied = asked(&proxy, LISTENING);
+    let denied = accept_request(&proxy, LISTENING);
     announced(&route, 1);
     denied.send(CLIENT);
     denied.expect_reset();
-    let other = asked(&proxy, LISTENING);
+    let other = accept_request(&proxy, LISTENING);
     other.send(b"\x05\x00\x00\x01\xc0\x00\x02\x0a\x20\x00hello");
     server.accept().expect(b"hello");
 }
@@ -210,7 +210,7 @@ fn a_client_without_an_address_is_allowed_unless_there_is_an_allow_rule() {
         let route = start(&format!(
             "tcpfwd -v {options} bind+socks5://{proxy} {server}"
         ));
-        let session = asked(&proxy, LISTENING);
+        let session = accept_request(&proxy, LISTENING);
         announced(&route, 1);
         session.send(b"\x05\x00\x00\x03\x03who\x20\x00");
         if let_in {
@@ -227,14 +227,14 @@ fn a_client_without_an_address_is_allowed_unless_there_is_an_allow_rule() {
 fn sighup_ends_the_pause_before_the_next_request_to_the_proxy() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
-    asked(&proxy, LISTENING).reset();
+    accept_request(&proxy, LISTENING).reset();
     // A request that the proxy denies is repeated after half a minute or more.
-    let forbidding = asked(&proxy, b"\x05\x02");
+    let forbidding = accept_request(&proxy, b"\x05\x02");
     forbidding.expect_reset();
     announced(&route, 1);
     proxy.expect_nobody(A_WHILE);
     route.signal(Signal::SIGHUP);
-    asked(&proxy, LISTENING);
+    accept_request(&proxy, LISTENING);
     announced(&route, 2);
 }
 
@@ -260,14 +260,14 @@ fn it_is_ready_once_the_proxy_listens() {
 fn a_proxy_that_gives_up_gets_another_request() {
     let (proxy, server) = (Server::start(), Server::start());
     let route = start(&format!("tcpfwd bind+socks5://{proxy} {server}"));
-    let first = asked(&proxy, LISTENING);
+    let first = accept_request(&proxy, LISTENING);
     announced(&route, 1);
     first.send(b"\x05\x06");
     first.expect_reset();
-    let second = asked(&proxy, LISTENING);
+    let second = accept_request(&proxy, LISTENING);
     announced(&route, 2);
     second.reset();
-    let third = asked(&proxy, LISTENING);
+    let third = accept_request(&proxy, LISTENING);
     announced(&route, 3);
     third.send(CLIENT);
     third.send(b"hello");
@@ -302,7 +302,7 @@ fn a_proxy_that_is_not_there_yet_is_waited_for() {
 fn with_once_the_proxy_gets_one_request() {
     let (proxy, server) = (Server::start(), Server::start());
     let mut route = start(&format!("tcpfwd --once bind+socks5://{proxy} {server}"));
-    let session = asked(&proxy, LISTENING);
+    let session = accept_request(&proxy, LISTENING);
     announced(&route, 1);
     session.send(CLIENT);
     let inside = server.accept();
@@ -320,7 +320,7 @@ fn beyond_the_sessions_that_may_be_no_client_is_taken() {
     let route = start(&format!(
         "tcpfwd --max-sessions 1 bind+socks5://{proxy} {server}"
     ));
-    let first = asked(&proxy, LISTENING);
+    let first = accept_request(&proxy, LISTENING);
     announced(&route, 1);
     first.send(CLIENT);
     let inside = server.accept();
@@ -331,19 +331,19 @@ fn beyond_the_sessions_that_may_be_no_client_is_taken() {
     drop(inside);
     first.expect_eof();
     drop(first);
-    let second = asked(&proxy, LISTENING);
+    let second = accept_request(&proxy, LISTENING);
     announced(&route, 2);
     second.send(CLIENT);
     server.accept();
 }
 
-/// Starts one of our programs, which listens on at least one word by a proxy.
+/// Starts one of our programs, which listens through a proxy for at least one word.
 fn start(line: &str) -> Running {
     let (program, rest) = line.split_once(' ').unwrap_or((line, ""));
     Launch::new(&format!("{program} --print-address {rest}")).spawn()
 }
 
-/// Where it listened by a proxy for the `number`th time.
+/// The address of its `number`th listening port at a proxy.
 #[track_caller]
 fn announced(running: &Running, number: usize) -> String {
     let line = running.stdout.wait_for_number("bind+", number);
@@ -353,7 +353,7 @@ fn announced(running: &Running, number: usize) -> String {
 
 /// Reads the request to listen, and answers it.
 #[track_caller]
-fn asked(proxy: &Server, reply: &[u8]) -> End {
+fn accept_request(proxy: &Server, reply: &[u8]) -> End {
     let session = proxy.accept();
     answer(&session, reply);
     session

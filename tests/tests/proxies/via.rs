@@ -236,7 +236,7 @@ fn an_answer_may_come_one_byte_at_a_time() {
         client.send(b"from the client");
         let session = proxy.accept();
         session.send_at_once();
-        hear(&session, scheme, first);
+        read_request(&session, scheme, first);
         for byte in second.iter().chain(b"from the server") {
             session.send(&[*byte]);
             let_pass(Duration::from_millis(1));
@@ -246,7 +246,7 @@ fn an_answer_may_come_one_byte_at_a_time() {
     }
 }
 
-// Neither is a byte of the session lost, nor does reading the answer keep it from being spliced.
+// No byte of the session is lost, and the session is spliced although the answer was read.
 #[test]
 fn what_comes_in_one_segment_with_the_answer_belongs_to_the_session() {
     for (scheme, first, second) in [
@@ -262,7 +262,7 @@ fn what_comes_in_one_segment_with_the_answer_belongs_to_the_session() {
         let route = node!("tcpfwd --via {scheme}://{proxy} 127.0.0.1:0 127.0.0.1:80");
         let client = route.dial();
         let session = proxy.accept();
-        hear(&session, scheme, first);
+        read_request(&session, scheme, first);
         let bulk = noise(1, 16 * MIB);
         thread::scope(|both| {
             both.spawn(|| {
@@ -497,7 +497,7 @@ fn no_usage_message_repeats_a_password() {
     }
 }
 
-/// Whoever is at the other end of `via` greets.
+/// The service at the other end of `via` sends its greeting.
 #[track_caller]
 fn expect_greeting(via: &str, service: &Service) {
     let route = node!("tcpfwd -v --once {via} 127.0.0.1:0 {service}");
@@ -537,8 +537,8 @@ fn ask_for_a_password(proxy: &Proxy, scheme: &str) {
     }
 }
 
-/// Hears the request to the end, in between answering with `first`.
-fn hear(session: &End, scheme: &str, first: &[u8]) {
+/// Reads the request to its end, and answers with `first` in between.
+fn read_request(session: &End, scheme: &str, first: &[u8]) {
     match scheme {
         "socks5" => {
             session.expect(b"\x05\x01\x00");
@@ -559,7 +559,7 @@ fn hear(session: &End, scheme: &str, first: &[u8]) {
     }
 }
 
-/// A proxy by SOCKS 5 that knows one name, and where that leads.
+/// A SOCKS 5 proxy that knows one name and its address.
 fn socks5h_that_leads(name: &'static str, to: std::net::SocketAddr) -> Service {
     Service::on(Server::start(), move |end| {
         end.expect(b"\x05\x01\x00");

@@ -115,7 +115,7 @@ fn descriptors_that_listen_are_none_for_sessions() {
         client.expect(b"hello");
     }
     let others: Vec<_> = (60..100).map(dial).collect();
-    // Those that are too many wait.
+    // The clients beyond the limit wait.
     others[39].expect_silence(A_WHILE);
     assert_eq!(tcpfwd.stderr.count(COMPLAINT), 0);
 }

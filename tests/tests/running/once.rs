@@ -189,7 +189,7 @@ fn a_link_that_dies_after_its_session_is_no_failure() {
     client.shutdown_write();
     let served = server.accept();
     assert_same(&served.receive_to_eof(), b"question");
-    // The link is not given back any more, and then it is dead.
+    // The outside node cannot return the link to idle, and then the link is dead.
     outside.signal(Signal::SIGSTOP);
     drop(served);
     inside.stderr.wait_for("session ");
@@ -197,7 +197,7 @@ fn a_link_that_dies_after_its_session_is_no_failure() {
     assert_eq!(inside.exit_code(), 0);
 }
 
-// Nobody listens on ::1: that is no failure as long as 127.0.0.1 answers.
+// No program listens on ::1. That is no failure if 127.0.0.1 answers.
 #[test]
 fn one_address_of_localhost_is_enough_for_the_one_link() {
     let server = Server::start();
@@ -210,7 +210,7 @@ fn one_address_of_localhost_is_enough_for_the_one_link() {
     assert!(!said.contains("fatal"), "{said}");
 }
 
-/// Sends two requests to end to `node`, on which a session with `server` runs.
+/// Sends two termination signals to `node`, on which a session with `server` runs.
 fn expect_cut_short(node: &mut Node, server: &Server) {
     let client = node.dial();
     client.send(b"question");
@@ -225,7 +225,7 @@ fn expect_cut_short(node: &mut Node, server: &Server) {
     assert_eq!(node.exit_code(), 111);
 }
 
-/// A momentary node ends after its second, with the half of one for a busy machine.
+/// A momentary node ends after one second. A busy machine may add half a second.
 fn expect_done_promptly(node: &mut Node) {
     let since = Instant::now();
     assert_eq!(node.exit_code(), 0);
@@ -251,5 +251,5 @@ fn expect_refused(address: &str) {
     );
 }
 
-/// A heart that beats more seldom than any test takes.
+/// A heartbeat interval that is longer than any test.
 const SELDOM: &str = "--heartbeat 20s";

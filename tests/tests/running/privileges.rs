@@ -80,7 +80,7 @@ fn name_servers_may_become_known_after_the_start() {
     fs::write(&known, "nameserver 127.0.0.2\n").expect("a directory of our own");
     let client = route.dial();
     for _ in 0..2 {
-        let question = names.hear();
+        let question = names.receive();
         names.answer(&question, Ipv4Addr::LOCALHOST);
     }
     assert_same(&client.receive_to_eof(), b"hello");

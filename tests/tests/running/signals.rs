@@ -81,7 +81,7 @@ fn a_program_that_is_killed_resets_its_sessions(plan: Plan) {
     server.expect_reset();
 }
 
-// As by ^Z and fg, a debugger, a freezer. A splice that is under way then moves less than it could.
+// As by ^Z and fg, a debugger, or a freezer. A splice that is interrupted moves less than it could.
 fn bulk_goes_on_when_the_programs_were_stopped_and_continued(plan: Plan) {
     let (client, server, route) = plan.session();
     let chunk = noise(1, MIB);

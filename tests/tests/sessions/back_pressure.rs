@@ -81,5 +81,5 @@ const STALL: Duration = Duration::from_millis(300);
 /// The memory that a process may add for a stalled session: code that it has not used before.
 const GROWTH_MAX: usize = 2 * MIB;
 
-/// What the buffers of the sockets and pipes on the way can hold, generously; they belong to the kernel.
+/// An upper bound for what the kernel's buffers of the sockets and pipes on the way can hold.
 const KERNEL_BUFFERS_MAX: usize = 64 * MIB;

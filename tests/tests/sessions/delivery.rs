@@ -79,8 +79,8 @@ fn many_small_messages_in_a_row_keep_their_order(plan: Plan) {
     });
 }
 
-// A pipe is full when its slots are, however little is in each of them: a relay that takes a short splice for an
-// empty socket loses its wakeup here.
+// A pipe is full when its slots are used, even by few bytes each. A relay that mistakes a short splice for an empty
+// socket loses its wakeup here.
 fn single_bytes_behind_a_stalled_reader_are_not_forgotten(plan: Plan) {
     let (client, server, _route) = plan.session();
     client.send_at_once();
@@ -150,7 +150,7 @@ fn a_small_session_beside_bulk_is_not_starved(plan: Plan) {
     });
 }
 
-// What is sent as if more followed waits for 200 ms, and Nagle's algorithm for the peer's delayed acknowledgement.
+// Bytes sent with MSG_MORE wait for 200 ms, and Nagle's algorithm waits for the peer's delayed acknowledgement.
 fn no_message_waits_for_a_timer(plan: Plan) {
     let server = Service::echo();
     let route = plan.to(&server);
@@ -164,7 +164,7 @@ fn no_message_waits_for_a_timer(plan: Plan) {
     };
     for exponent in 0..20 {
         let message = noise(exponent, 1000 + (1 << exponent));
-        // A busy machine is late now and then; a timer is late each time.
+        // A busy machine is late sometimes. A timer is late each time.
         let always_late = (0..5).all(|_| is_late(&message));
         assert!(!always_late, "a message of {} bytes waits", message.len());
     }
@@ -232,7 +232,7 @@ fn send_all(end: &End, bytes: &[u8]) {
     end.shutdown_write();
 }
 
-/// Longer than any turn may take in which others are served.
+/// Longer than a turn in which other sessions are served may take.
 const STARVED: Duration = Duration::from_secs(1);
 
 /// The shortest of the timers that may delay a message.

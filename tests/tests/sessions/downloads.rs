@@ -40,5 +40,5 @@ fn sixty_downloads_twelve_at_once_are_right_to_the_byte(plan: Plan) {
     }
 }
 
-/// 600 MB through a debug build of two nodes, beside another test.
+/// 600 MB through two nodes of the dev profile, while another test runs.
 const DOWNLOADS_TIME_MAX: Duration = Duration::from_secs(60);

@@ -131,7 +131,7 @@ fn a_server_that_refuses_resets_a_client_that_has_sent_its_request(plan: Plan) {
     let nobody = ReservedPort::new();
     let route = plan.to(&nobody);
     let client = route.dial();
-    // It may be reset before it gets as far as that.
+    // It may be reset before that.
     let _ = client.try_send(b"request");
     client.expect_reset();
 }
@@ -157,5 +157,5 @@ fn one_that_ends_badly_does_not_hurt_the_next(plan: Plan) {
     server.accept().expect(b"hello");
 }
 
-/// Longer than the half second after which socat gives up on the other direction by itself.
+/// Longer than the half second after which socat closes the other direction by itself.
 const THOUGHT: Duration = Duration::from_millis(700);

@@ -43,7 +43,7 @@ fn a_one_way_session_that_is_silent_for_too_long_is_reset_at_both_ends(plan: Pla
     client.shutdown_write();
     server.expect_eof();
     client.expect_reset();
-    // The server has read an end of file: that of a reset is seen when it writes.
+    // The server has read an end of file, so it sees a reset only when it writes.
     eventually("the server is told", || server.try_send(b"answer").is_err());
 }
 

@@ -94,7 +94,7 @@ pub(super) fn http_nodes() {
     let _world = world();
     let _nginx = nginx();
     let _example = start("http-nodes");
-    // However much it may share its connections.
+    // Even though it may share its connections.
     let _haproxy = Haproxy::start(&(lines("http-haproxy") + "    http-reuse always\n"));
     eventually("the whole way is open", || {
         let client = dial_from(10, "192.0.2.7:80");
