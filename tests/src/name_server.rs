@@ -61,9 +61,9 @@ impl NameServer {
     #[track_caller]
     pub fn receive(&self) -> Question {
         let mut message = vec![0; 512];
-        let heard = self.socket.recv_from(&mut message);
+        let received = self.socket.recv_from(&mut message);
         let (length, from) =
-            heard.unwrap_or_else(|error| panic!("no query within {TIMEOUT:?}: {error}"));
+            received.unwrap_or_else(|error| panic!("no query within {TIMEOUT:?}: {error}"));
         message.truncate(length);
         Question { message, from }
     }

@@ -227,8 +227,8 @@ fn an_unauthenticated_link_receives_nothing_of_a_client() {
             let stranger = End::dial(outside.link());
             side_by_side.spawn(move || {
                 stranger.send(greeting);
-                let heard = stranger.receive_to_any_end();
-                assert!(!contains(&heard, b"for the server"));
+                let received = stranger.receive_to_any_end();
+                assert!(!contains(&received, b"for the server"));
             });
         }
     });
@@ -256,8 +256,8 @@ fn a_tls_client_without_the_key_gets_nowhere() {
     client.send(b"for the server");
     for options in ["", "-alpn relay-link/1", "-tls1_2"] {
         let line = format!("openssl s_client -connect {} {options}", outside.link());
-        let heard = Launch::new(&line).run().stdout;
-        assert!(!contains(&heard, b"for the server"), "{options}");
+        let received = Launch::new(&line).run().stdout;
+        assert!(!contains(&received, b"for the server"), "{options}");
     }
     outside.stderr.wait_for("refused: tls");
     eventually("nobody is linked", || number_of(&outside, "links") == 0);

@@ -312,13 +312,13 @@ fn a_side_that_dies_in_the_dark_is_found_again() {
         lab.mend();
         let _inside = Node::start_on(&lab.b, &inside_line);
         some_within(FOUND_AGAIN, "a client is served", || {
-            let heard = lab.a.run(|| {
+            let received = lab.a.run(|| {
                 let client = End::dial("127.0.0.1:8000");
                 client.send(b"after the dark");
                 client.shutdown_write();
                 client.receive_to_any_end()
             });
-            (heard == b"after the dark").then_some(())
+            (received == b"after the dark").then_some(())
         });
     });
 }

@@ -18,7 +18,7 @@ fn each_licence_is_allowed() {
     let allowed = allowed_licences();
     let denied = packages().into_iter().filter(|package| {
         let licence = package["license"].as_str().unwrap_or("none");
-        !Licence::of(licence).is_met_by(&allowed)
+        !Licence::of(licence).met_by(&allowed)
     });
     expect_none(
         denied.map(|package| format!("{}: {}", name(&package), package["license"])),
@@ -91,7 +91,7 @@ fn licences_are_read_as_spdx_says() {
         ("none", false),
     ] {
         assert_eq!(
-            Licence::of(expression).is_met_by(&allowed),
+            Licence::of(expression).met_by(&allowed),
             is_met,
             "{expression}"
         );
@@ -175,7 +175,7 @@ impl Licence {
         Licence(spaced.split_whitespace().rev().map(str::to_owned).collect())
     }
 
-    fn is_met_by(mut self, allowed: &BTreeSet<String>) -> bool {
+    fn met_by(mut self, allowed: &BTreeSet<String>) -> bool {
         let is_met = self.any(allowed);
         assert!(self.0.is_empty(), "not a licence expression: {:?}", self.0);
         is_met

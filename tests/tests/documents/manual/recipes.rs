@@ -52,7 +52,7 @@ pub(super) fn ssh_nodes() {
     let sshd = Sshd::start("127.0.0.3:22");
     let _example = start("ssh-nodes");
     // The server sends first.
-    eventually("the server is heard", || {
+    eventually("the server sends its greeting", || {
         End::try_dial("127.0.0.2:2222").is_ok_and(|client| client.receive(8) == b"SSH-2.0-")
     });
     let outcome = sshd.client("-p 2222 ll echo hello").run();
