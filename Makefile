@@ -22,6 +22,8 @@ APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
 # Worlds that the simulation lives through in `make check`.
 SIMULATION_SEEDS = 2000
+# Tests in parallel: most of them wait for a timer or a peer, so two for each processor.
+TEST_THREADS = $(shell echo $$((2 * $$(nproc))))
 # What is tested with the installed programs too.
 RELEASE_TESTS = sessions nodes running
 
@@ -79,12 +81,14 @@ fuzz-build:
 # Every test, in one profile with debug assertions and overflow checks. The tests in tests/ drive the programs of RELAY_BIN_DIR.
 test:
 	$(CARGO) build --workspace --locked
-	SIMULATION_SEEDS=$(SIMULATION_SEEDS) RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked
+	SIMULATION_SEEDS=$(SIMULATION_SEEDS) RUST_TEST_THREADS=$(TEST_THREADS) RELAY_BIN_DIR=$(TARGET)/debug \
+		$(CARGO) test --workspace --locked
 
 # The optimiser can change when a program does something and which system calls it makes. So these tests run again, as they were
 # built by `test`, with the programs that are installed.
 test-release: all
-	RELAY_BIN_DIR=$(TARGET)/release $(CARGO) test --workspace --locked $(RELEASE_TESTS:%=--test %)
+	RUST_TEST_THREADS=$(TEST_THREADS) RELAY_BIN_DIR=$(TARGET)/release \
+		$(CARGO) test --workspace --locked $(RELEASE_TESTS:%=--test %)
 
 # Unit tests, the simulation, style, usage texts, and one session through each tool.
 test-fast:
