@@ -78,9 +78,12 @@ fuzz-build:
 	CUSTOM_LIBFUZZER_PATH=/dev/null \
 		$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked
 
+# The programs and the tests in one go: apart, cargo would build relay-core twice, because tests add features to its dependencies.
+BUILD_TESTS = $(CARGO) build --workspace --bins --tests --locked
+
 # Every test, in one profile with debug assertions and overflow checks. The tests in tests/ drive the programs of RELAY_BIN_DIR.
 test:
-	$(CARGO) build --workspace --locked
+	$(BUILD_TESTS)
 	SIMULATION_SEEDS=$(SIMULATION_SEEDS) RUST_TEST_THREADS=$(TEST_THREADS) RELAY_BIN_DIR=$(TARGET)/debug \
 		$(CARGO) test --workspace --locked
 
@@ -92,7 +95,7 @@ test-release: all
 
 # Unit tests, the simulation, style, usage texts, and one session through each tool.
 test-fast:
-	$(CARGO) build --workspace --locked
+	$(BUILD_TESTS)
 	$(CARGO) test -p relay-core --locked
 	$(CARGO) test --workspace --locked --test tidy
 	RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked --test documents --test sessions -- \
