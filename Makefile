@@ -1,4 +1,4 @@
-# `make` builds, `make check` runs what CI runs, `make demo` shows it at work.
+# `make` builds, `make check-fast` is for every change, `make check` is what CI runs, `make demo` shows the tools at work.
 
 PREFIX  = /usr/local
 BINDIR  = $(PREFIX)/bin
@@ -20,25 +20,33 @@ PEERS = socat:socat nc.openbsd:netcat-openbsd tcpserver:ucspi-tcp curl:curl pyth
 	/usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
 APT   = DEBIAN_FRONTEND=noninteractive apt-get -qq
 
-# Programs that `make check` builds where they are not installed.
-CHECKERS   = cargo-deny@0.20.2 cargo-fuzz@0.13.2
-CARGO_DENY = $(or $(shell command -v cargo-deny 2>/dev/null),$(TARGET)/tools/bin/cargo-deny)
+# Worlds that the simulation lives through in `make check`.
+SIMULATION_SEEDS = 2000
+# Tests in parallel: most of them wait for a timer or a peer, so two for each processor.
+TEST_THREADS = $(shell echo $$((2 * $$(nproc))))
+# What is tested with the installed programs too.
+RELEASE_TESTS = sessions nodes running
+
+# `make fuzz` builds cargo-fuzz where it is not installed, and needs a nightly toolchain.
 CARGO_FUZZ = $(or $(shell command -v cargo-fuzz 2>/dev/null),$(TARGET)/tools/bin/cargo-fuzz)
-NIGHTLY    = $(shell $(CARGO) +nightly --version 2>/dev/null)
+CARGO_FUZZ_VERSION = 0.13.2
 FUZZ_TARGETS = $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
-# How long `make fuzz` feeds each target; `make check` feeds them all for a moment, beside the tests that replay their seeds.
+# How long `make fuzz` runs each target.
 FUZZ_SECONDS = 60
-fuzz-briefly: FUZZ_SECONDS = 5
 
 # Parts of a check run in order, so that the first failure is the last thing on the screen.
 .NOTPARALLEL:
-.PHONY: all check peers format clippy test-debug test-release doc man deny fuzz fuzz-briefly demo bench install uninstall clean
+.PHONY: all check check-fast peers format clippy fuzz-build doc man test test-fast test-release deny fuzz demo bench install \
+	uninstall clean
 
 all:
 	$(CARGO) build --release --locked $(TOOLS:%=-p %)
 
-check: peers format clippy test-debug test-release doc man deny fuzz-briefly
+check: peers format clippy fuzz-build doc man test test-release deny
 	@echo "check: all passed"
+
+check-fast: format clippy test-fast
+	@echo "check-fast: all passed"
 
 # As root, installs the peers that are missing, without starting the services among them; otherwise names them.
 # (inetd and its kind live in sbin, which is not on everyone's PATH.)
@@ -64,15 +72,34 @@ format:
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-# The tests in tests/ drive the programs of RELAY_BIN_DIR, which are of the same profile as the tests.
-test-debug:
-	$(CARGO) build --workspace --locked
-	RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked
+# The fuzz targets still compile. A stable toolchain is enough for that, and the dependencies of the profile are shared.
+# relay-core/tests/corpus.rs replays their seeds. The code is only checked, so the fuzzer itself is not needed.
+fuzz-build:
+	CUSTOM_LIBFUZZER_PATH=/dev/null \
+		$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked
 
-# The programs are those that are installed; optimising the tests across crates would only take its time.
+# The programs and the tests in one go: apart, cargo would build relay-core twice, because tests add features to its dependencies.
+BUILD_TESTS = $(CARGO) build --workspace --bins --tests --locked
+
+# Every test, in one profile with debug assertions and overflow checks. The tests in tests/ drive the programs of RELAY_BIN_DIR.
+test:
+	$(BUILD_TESTS)
+	SIMULATION_SEEDS=$(SIMULATION_SEEDS) RUST_TEST_THREADS=$(TEST_THREADS) RELAY_BIN_DIR=$(TARGET)/debug \
+		$(CARGO) test --workspace --locked
+
+# The optimiser can change when a program does something and which system calls it makes. So these tests run again, as they were
+# built by `test`, with the programs that are installed.
 test-release: all
-	RELAY_BIN_DIR=$(TARGET)/release CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-		$(CARGO) test --workspace --release --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) RELAY_BIN_DIR=$(TARGET)/release \
+		$(CARGO) test --workspace --locked $(RELEASE_TESTS:%=--test %)
+
+# Unit tests, the simulation, style, usage texts, and one session through each tool.
+test-fast:
+	$(BUILD_TESTS)
+	$(CARGO) test -p relay-core --locked
+	$(CARGO) test --workspace --locked --test tidy
+	RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked --test documents --test sessions -- \
+		golden:: bytes_go_both_ways::tcpfwd bytes_go_both_ways::both_nodes
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
@@ -80,25 +107,27 @@ doc:
 man:
 	mandoc -Tlint -W warning $(MAN1) $(MAN7)
 
-# Advisories are left out: they need the network, and change without a change of ours.
-deny: $(CARGO_DENY)
-	$(CARGO_DENY) --locked check bans licenses sources
+# A test in tests/tests/tidy checks the same rules. Advisories are left out: they need the network, and change without a change of
+# ours.
+deny:
+	@if command -v cargo-deny >/dev/null; then \
+		$(CARGO) deny --locked check bans licenses sources; \
+	else \
+		echo "check: cargo-deny is not installed and was skipped; the tests have checked the rules of deny.toml"; \
+	fi
 
-# Each target of fuzz/, from its seeds and from what was found before.
-fuzz fuzz-briefly: $(if $(NIGHTLY),$(CARGO_FUZZ))
-	@PATH="$(dir $(CARGO_FUZZ)):$$PATH"; if test -z "$(NIGHTLY)"; then \
-		echo "check: a nightly toolchain is not installed, nothing was fuzzed"; exit 0; \
-	fi; \
+# Runs each target of fuzz/ from its seeds and from what was found before.
+fuzz: $(CARGO_FUZZ)
+	@PATH="$(dir $(CARGO_FUZZ)):$$PATH"; \
 	for target in $(FUZZ_TARGETS); do \
-		echo "check: fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 		mkdir -p fuzz/corpus/$$target; \
 		$(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_funcs=0 -print_final_stats=1 || exit 1; \
 	done
 
-# Built once, beside what else is built.
-$(TARGET)/tools/bin/%:
-	$(CARGO) install --quiet --locked --root $(TARGET)/tools $(filter $*@%,$(CHECKERS))
+$(TARGET)/tools/bin/cargo-fuzz:
+	$(CARGO) install --quiet --locked --root $(TARGET)/tools cargo-fuzz@$(CARGO_FUZZ_VERSION)
 
 demo: all
 	RELAY_BIN_DIR=$(TARGET)/release $(CARGO) run --release --locked -q -p relay-tests --bin demo

@@ -1,4 +1,4 @@
-//! Load balancers that speak the PROXY protocol: haproxy and nginx, in the foreground, on ports that the test chose.
+//! Load balancers that use the PROXY protocol: haproxy and nginx, in the foreground, on ports that the test chooses.
 
 use crate::launch::Launch;
 use crate::running::Running;
@@ -17,7 +17,7 @@ pub struct Nginx {
 }
 
 impl Haproxy {
-    /// Starts it with the sections of a configuration in which little has to be said. It listens some time later.
+    /// Starts it with these sections of its configuration. It listens some time later.
     pub fn start(sections: &str) -> Haproxy {
         let scratch = Scratch::new();
         let defaults = "global\n  maxconn 100\ndefaults\n  timeout connect 10s\n  timeout client 10s\n  timeout server 10s\n";

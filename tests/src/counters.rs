@@ -1,10 +1,10 @@
-//! The counters in the status line that SIGUSR1 asks for.
+//! The counters in the status line that a program writes on SIGUSR1.
 
 use nix::sys::signal::Signal;
 
 use crate::running::Running;
 
-/// What a node says that it has carried.
+/// What a node reports that it has relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// Bytes that never entered user space.
@@ -14,7 +14,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Asks `node` for its status line.
+    /// Reads the counters from the status line of `node`.
     pub fn of(node: &Running) -> Counters {
         let line = status(node);
         Counters {
@@ -29,7 +29,7 @@ pub fn number_of(node: &Running, name: &str) -> u64 {
     number(&status(node), &format!("{name}="))
 }
 
-/// Asks `node` for its status line, and returns it.
+/// Sends SIGUSR1 to `node`, and returns its status line.
 fn status(node: &Running) -> String {
     let seen = node.stderr.count(MARK);
     node.signal(Signal::SIGUSR1);

@@ -1,6 +1,6 @@
 //! Bytes to send, and their comparison.
 
-/// `length` bytes in which no stretch repeats: a block that is lost, doubled or moved is noticed.
+/// Returns `length` bytes in which no part repeats, so that a lost, doubled or moved block is noticed.
 /// Different seeds give different bytes.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -16,7 +16,7 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Fails unless `received` is `sent`, and says where they part instead of printing both.
+/// Fails unless `received` equals `sent`. Reports where they differ instead of printing both.
 #[track_caller]
 pub fn assert_same(received: &[u8], sent: &[u8]) {
     if received != sent {
@@ -33,7 +33,7 @@ pub fn assert_same(received: &[u8], sent: &[u8]) {
     }
 }
 
-/// Fails unless `received` is how `sent` begins.
+/// Fails unless `sent` begins with `received`.
 #[track_caller]
 pub fn assert_prefix(received: &[u8], sent: &[u8]) {
     assert!(

@@ -1,5 +1,4 @@
-//! One end of a session, in the hands of a test: what it does and what it sees, each within
-//! [`PATIENCE`].
+//! One end of a session, which a test controls. Each step takes at most [`TIMEOUT`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -9,14 +8,24 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::data::assert_same;
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
+
+/// Runs a whole session between its two ends, with an end of file in each direction.
+pub fn exchange(client: &End, server: &End) {
+    client.send(b"question");
+    client.shutdown_write();
+    assert_same(&server.receive_to_eof(), b"question");
+    server.send(b"answer");
+    server.shutdown_write();
+    assert_same(&client.receive_to_eof(), b"answer");
+}
 
 /// A connected stream socket.
 ///
 /// Its methods take `&self`, so that one thread can send while another receives.
 pub struct End {
     socket: Socket,
-    /// The kernel tells of a reset once, and it may have told whoever dialled.
+    /// The kernel reports a reset once, and the dial may have received that report.
     reset_when_dialled: bool,
 }
 
@@ -38,11 +47,11 @@ impl End {
         End::from(socket)
     }
 
-    /// Dials as [`End::dial`] does, where being refused is an answer.
+    /// Dials as [`End::dial`] does, and returns the error if the dial fails.
     pub fn try_dial(address: &str) -> io::Result<End> {
         let (domain, address) = parse(address);
         let socket = Socket::new(domain, Type::STREAM, None)?;
-        match socket.connect_timeout(&address, PATIENCE) {
+        match socket.connect_timeout(&address, TIMEOUT) {
             Ok(()) => Ok(End::from(socket)),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(End {
                 reset_when_dialled: true,
@@ -59,7 +68,7 @@ impl End {
             .unwrap_or_else(|error| panic!("unable to send {} bytes: {error}", bytes.len()));
     }
 
-    /// Sends all of `bytes`, unless the peer does not want them.
+    /// Sends all of `bytes`, unless the peer closes first.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.socket).write_all(bytes)
     }
@@ -71,7 +80,7 @@ impl End {
         sent.unwrap_or_else(|error| panic!("unable to send an urgent byte: {error}"));
     }
 
-    /// Sends what fits until nothing has fitted for `pause`, and returns how many bytes that were.
+    /// Sends until the socket has accepted nothing for `pause`, and returns the number of bytes sent.
     pub fn send_until_stalled(&self, chunk: &[u8], pause: Duration) -> usize {
         self.socket
             .set_write_timeout(Some(pause))
@@ -85,7 +94,7 @@ impl End {
             }
         }
         self.socket
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         sent
     }
@@ -132,25 +141,25 @@ impl End {
         }
     }
 
-    /// Sees the peer's end of file, and no byte before it.
+    /// Expects the peer's end of file, and no byte before it.
     #[track_caller]
     pub fn expect_eof(&self) {
         assert_same(&self.receive_to_eof(), b"");
     }
 
-    /// Sees the peer's reset, and no byte before it.
+    /// Expects the peer's reset, and no byte before it.
     #[track_caller]
     pub fn expect_reset(&self) {
         assert_same(&self.receive_to_reset(), b"");
     }
 
-    /// Sees the peer's end of file or reset, whichever it is, and returns what came before.
+    /// Expects the peer's end of file or reset, and returns the bytes before it.
     #[track_caller]
     pub fn receive_to_any_end(&self) -> Vec<u8> {
         match self.drain() {
             (bytes, Some(error)) if error.kind() == ErrorKind::WouldBlock => {
                 panic!(
-                    "neither end of file nor reset within {PATIENCE:?} after {} bytes",
+                    "neither end of file nor reset within {TIMEOUT:?} after {} bytes",
                     bytes.len()
                 )
             }
@@ -158,7 +167,7 @@ impl End {
         }
     }
 
-    /// Sees nothing for `time`: no byte, no end.
+    /// Expects nothing for `time`: no byte, no end.
     #[track_caller]
     pub fn expect_silence(&self, time: Duration) {
         self.socket
@@ -166,7 +175,7 @@ impl End {
             .expect("a timeout can be set");
         let seen = (&self.socket).read(&mut [0]);
         self.socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         match seen {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -176,26 +185,26 @@ impl End {
         }
     }
 
-    /// Says that nothing more will be sent, unless the peer has gone.
+    /// Shuts down writing, unless the peer has closed.
     pub fn try_shutdown_write(&self) -> io::Result<()> {
         self.socket.shutdown(std::net::Shutdown::Write)
     }
 
-    /// Says that nothing more will be sent (FIN), and goes on receiving.
+    /// Shuts down writing (FIN), and continues to receive.
     pub fn shutdown_write(&self) {
         self.socket
             .shutdown(std::net::Shutdown::Write)
             .expect("the session is open");
     }
 
-    /// Closes with a reset (RST): what the peer has not read yet is thrown away.
+    /// Closes with a reset (RST). What the peer has not read yet is discarded.
     pub fn reset(self) {
         self.socket
             .set_linger(Some(Duration::ZERO))
             .expect("lingering can be set");
     }
 
-    /// Makes the kernel keep little for this end, so that a stall is felt at once.
+    /// Makes the kernel's buffers of this end small, so that a stall stops the sender at once.
     pub fn keep_little(&self) {
         self.socket
             .set_recv_buffer_size(LITTLE)
@@ -235,10 +244,10 @@ impl End {
 impl From<Socket> for End {
     fn from(socket: Socket) -> End {
         socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         socket
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         End {
             socket,

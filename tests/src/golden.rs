@@ -1,7 +1,7 @@
 //! Texts that are compared literally: usage, fatal messages, exit statuses.
 //!
-//! A golden file is a transcript of commands. It is also the list of them: a test runs what stands behind each
-//! `$ ` and compares all that follows. `1> ` marks a line of standard output, `2> ` one of standard error:
+//! A golden file is a transcript of commands. It is also the list of them: a test runs the command after each `$ `, and
+//! compares the lines that follow. `1> ` marks a line of standard output, `2> ` one of standard error:
 //!
 //! ```text
 //! $ tcpfwd
@@ -9,9 +9,9 @@
 //! exit 100
 //! ```
 //!
-//! With `UPDATE_GOLDEN=1` in the environment the file is rewritten instead; a new case needs its `$ ` line only.
-//! What differs from run to run has a name in braces, such as `{taken}`, which stands for its value in commands
-//! and replaces it in what they print.
+//! With `UPDATE_GOLDEN=1` in the environment the test rewrites the file instead. To add a case, add its `$ ` line. A value
+//! that differs from run to run has a name in braces, such as `{taken}`. The name stands for the value in commands, and replaces
+//! it in their output.
 
 use std::env;
 use std::fmt::Write;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-use crate::patience::{A_WHILE, eventually, let_pass};
+use crate::timeouts::{A_WHILE, eventually, let_pass};
 
 /// A TCP socket as the kernel lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +19,12 @@ pub struct TcpSocket {
     pub state: TcpState,
 }
 
-/// The states that tests ask for.
+/// The states that tests distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TcpState {
     /// Both ends may send.
     Established,
-    /// Closed first, and kept for a minute in case something of it is still under way.
+    /// Closed first, and kept for a minute in case a segment still arrives.
     TimeWait,
     /// Waiting for peers.
     Listen,
@@ -43,18 +43,18 @@ pub fn tcp_sockets() -> Vec<TcpSocket> {
         .collect()
 }
 
-/// Whether somebody listens on `port`.
+/// Whether a program listens on `port`.
 pub fn is_listening(port: u16) -> bool {
     tcp_sockets()
         .iter()
         .any(|socket| socket.state == TcpState::Listen && socket.local_port == port)
 }
 
-/// Waits until nobody listens on `address` any more, without dialling: that might be let in as the last client.
+/// Waits until no program listens on `address`, without a dial, which might be accepted as the last client.
 pub fn wait_until_closed(address: &str) {
     let (_, port) = address.rsplit_once(':').expect("an address has a port");
     let port = port.parse().expect("a port is a number");
-    eventually(&format!("nobody listens on {address}"), || {
+    eventually(&format!("no program listens on {address}"), || {
         !is_listening(port)
     });
 }
@@ -93,7 +93,7 @@ fn wakeups(pid: Pid) -> usize {
 /// Fails if a process that has nothing to do is woken again and again.
 #[track_caller]
 pub fn expect_no_wakeups(pid: Pid) {
-    // What was under way when the caller came here may still have to be finished.
+    // The process may still have to finish what it has begun.
     let_pass(A_WHILE);
     let before = wakeups(pid);
     let_pass(2 * A_WHILE);
@@ -133,7 +133,7 @@ pub fn sockets(pid: Pid) -> usize {
 /// How many of a process's descriptors are ends of pipes; a pipe that it keeps for itself has two.
 pub fn pipe_ends(pid: Pid) -> usize {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
-    // One that is closed meanwhile is none.
+    // A descriptor that is closed meanwhile does not count.
     let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     targets.filter(|target| is_pipe(target)).count()
 }
@@ -204,5 +204,5 @@ fn tcp_socket(line: &str) -> TcpSocket {
     }
 }
 
-/// What is known of the network that this thread is in. (`/proc/net` is that of the first thread.)
+/// Where the kernel describes the network of this thread. (`/proc/net` is that of the first thread.)
 const NETWORK: &str = "/proc/thread-self/net";

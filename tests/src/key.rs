@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::scratch::Scratch;
 
-/// A file that only its owner may read, and that is gone after the test. It shows itself as its path.
+/// A file that only its owner can read. It is removed after the test. Its `Display` is its path.
 pub struct KeyFile {
     path: PathBuf,
     _directory: Scratch,
@@ -30,13 +30,13 @@ impl KeyFile {
         file
     }
 
-    /// These keys are in it from now on.
+    /// Replaces its content by these keys.
     pub fn put(&self, keys: &[u8]) {
         let lines = keys.iter().map(|&key| STANDARD.encode([key; 32]) + "\n");
         self.write(&lines.collect::<String>());
     }
 
-    /// This text is in it from now on.
+    /// Replaces its content by this text.
     pub fn write(&self, text: &str) {
         fs::write(&self.path, text).expect("a key file can be written");
     }

@@ -1,7 +1,7 @@
 //! Starting a program so that it cannot outlive its test.
 //!
-//! Each child is the leader of a session of its own. It therefore has no controlling terminal unless a test
-//! gives it one, whoever runs the tests and from where; and whatever it forks can be killed with it.
+//! Each child is the leader of a session of its own. It therefore has no controlling terminal unless a test gives it one, and all
+//! that it forks can be killed with it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -24,7 +24,7 @@ pub struct Launch {
     name: String,
     terminal: Terminal,
     network: Option<OwnedFd>,
-    prompt: bool,
+    realtime: bool,
 }
 
 impl Launch {
@@ -49,7 +49,7 @@ impl Launch {
             name: name.to_owned(),
             terminal: Terminal::None,
             network: None,
-            prompt: false,
+            realtime: false,
         }
     }
 
@@ -112,16 +112,21 @@ impl Launch {
         self
     }
 
-    /// It has the processor as soon as it has something to do, if this user may grant that: for what depends on the moment, on a
-    /// machine that is busy with other tests.
-    pub fn promptly(mut self) -> Launch {
-        self.prompt = true;
+    /// Gives the program real-time priority (SCHED_FIFO), if this user may do that. It is for tests that depend on the exact
+    /// moment, on a machine that is busy with other tests.
+    pub fn realtime(mut self) -> Launch {
+        self.realtime = true;
         self
     }
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        confine(&mut self.command, self.terminal, self.network, self.prompt);
+        confine(
+            &mut self.command,
+            self.terminal,
+            self.network,
+            self.realtime,
+        );
         let child = self
             .command
             .spawn()
@@ -141,14 +146,14 @@ enum Terminal {
     Stdin,
 }
 
-/// Arranges for the child to lead a session of its own, and to be killed when the thread that started it
-/// ends: a test that is killed itself runs no destructors. It ignores no signal, though whoever runs the tests may do so, in
-/// the background or under nohup. With `network`, it enters that one.
+/// Makes the child the leader of a session of its own. The kernel kills it when the thread that started it ends, because a
+/// test that is killed runs no destructors. The child ignores no signal, even if the tests run in the background or under nohup.
+/// With `network`, it enters that network.
 #[allow(
     unsafe_code,
     reason = "the one place of the tests that acts between fork and exec"
 )]
-fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, prompt: bool) {
+fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, realtime: bool) {
     // SAFETY: the closure makes a few system calls, allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
@@ -160,7 +165,7 @@ fn confine(command: &mut Command, terminal: Terminal, network: Option<OwnedFd>, 
             if let Some(network) = &network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
             }
-            if prompt {
+            if realtime {
                 let lowest = libc::sched_param { sched_priority: 1 };
                 libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest);
             }

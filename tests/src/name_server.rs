@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::network::{put_in_place, temporary_file};
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
 
 /// The only name server that the programs of this network know.
 pub struct NameServer {
@@ -15,7 +15,7 @@ pub struct NameServer {
     _configuration: Option<Configuration>,
 }
 
-/// Which name servers the programs of this network ask, and how.
+/// Which name servers the programs of this network query, and how.
 pub struct Configuration(#[expect(dead_code, reason = "it is kept")] NamedTempFile);
 
 impl Configuration {
@@ -29,7 +29,7 @@ impl Configuration {
     }
 }
 
-/// What somebody wants to know.
+/// A query, and who sent it.
 pub struct Question {
     message: Vec<u8>,
     from: SocketAddr,
@@ -45,11 +45,11 @@ impl NameServer {
         }
     }
 
-    /// Listens on an address of this network, which nobody is told of.
+    /// Listens on an address of this network, and leaves resolv.conf(5) as it is.
     pub fn on(address: Ipv4Addr) -> NameServer {
         let socket = UdpSocket::bind((address, 53)).expect("the network is the test's");
         socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         NameServer {
             socket,
@@ -57,13 +57,13 @@ impl NameServer {
         }
     }
 
-    /// Hears the next question. getaddrinfo(3) asks two about a name: for its IPv4 and for its IPv6 addresses.
+    /// Receives the next query. getaddrinfo(3) sends two for a name: one for IPv4 addresses, one for IPv6 addresses.
     #[track_caller]
-    pub fn hear(&self) -> Question {
+    pub fn receive(&self) -> Question {
         let mut message = vec![0; 512];
-        let heard = self.socket.recv_from(&mut message);
+        let received = self.socket.recv_from(&mut message);
         let (length, from) =
-            heard.unwrap_or_else(|error| panic!("nobody asked within {PATIENCE:?}: {error}"));
+            received.unwrap_or_else(|error| panic!("no query within {TIMEOUT:?}: {error}"));
         message.truncate(length);
         Question { message, from }
     }

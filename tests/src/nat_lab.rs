@@ -18,7 +18,7 @@
 //! use relay_tests::nat_lab::{Firewall, Laboratory};
 //!
 //! let Some(lab) = Laboratory::new(Firewall::DROPS, Firewall::RESETS) else {
-//!     return; // It was said why.
+//!     return; // The reason was printed.
 //! };
 //! let talk = lab.a.launch("connect-connect --raw --once 4way:hostB:5555 -").spawn();
 //! ```
@@ -46,7 +46,7 @@ pub struct Laboratory {
     pub a: Host,
     /// The one behind the firewall at [`OUTSIDE_B`].
     pub b: Host,
-    /// What lies between: whoever dials from here is a stranger to both.
+    /// The network between. To both firewalls, a dial from here is unsolicited.
     pub net: Namespace,
     _slow_path: Option<SlowPath>,
 }
@@ -59,14 +59,13 @@ pub struct Host {
 }
 
 impl Laboratory {
-    /// Builds it, with nothing but the kernel's own time between the firewalls. None, and the reason is said, where the
-    /// machine does not let us.
+    /// Builds it without delay between the firewalls. If the machine does not allow that, prints the reason and returns None.
     pub fn new(a: Firewall, b: Firewall) -> Option<Laboratory> {
         is_possible().then(|| Laboratory::build(a, b))
     }
 
-    /// Builds it with `delay` on each packet between the firewalls, whichever way it goes. None as of
-    /// [`Laboratory::new`].
+    /// Builds it with `delay` on each packet between the firewalls, in both directions. Returns None as
+    /// [`Laboratory::new`] does.
     pub fn with_delay(a: Firewall, b: Firewall, delay: Duration) -> Option<Laboratory> {
         let mut lab = Laboratory::new(a, b)?;
         match SlowPath::new(&lab.net, delay) {
@@ -87,12 +86,12 @@ impl Laboratory {
         }
     }
 
-    /// Loses every packet between the firewalls, and tells nobody.
+    /// Drops every packet between the firewalls without an answer.
     pub fn cut(&self) {
         self.net.nft("table inet cut { chain passing { type filter hook forward priority filter; policy drop; }; }");
     }
 
-    /// Loses no packet any more.
+    /// Drops no packet any more.
     pub fn mend(&self) {
         self.net.nft("delete table inet cut");
     }
@@ -100,7 +99,7 @@ impl Laboratory {
     fn build(a: Firewall, b: Firewall) -> Laboratory {
         assert!(
             network::is_ours(),
-            "a laboratory is built by a test of network_tests!: the names of its hosts are known to nobody else"
+            "a laboratory is built by a test of network_tests!: no other network knows the names of its hosts"
         );
         NAMES.call_once(|| {
             // What is mounted stays when the file is gone.
@@ -220,7 +219,7 @@ fn neighbour(outside: Ipv4Addr) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, 1)
 }
 
-/// Whether this machine lets us have firewalls. (That it lets us have namespaces was seen before.)
+/// Whether this machine allows firewalls. (That it allows namespaces was tested before.)
 fn is_possible() -> bool {
     let probe = Namespace::new();
     let rules = Firewall::RESETS.rules("inside", "outside");

@@ -1,8 +1,8 @@
-//! A network of one's own: all ports are free, the kernel's counters start at zero, packets can be dropped and
-//! names be given.
+//! A private network for a test: all ports are free, the kernel's counters start at zero, and the test can drop packets and
+//! define host names.
 //!
-//! The test runs itself once more, in a new network namespace and with mounts of its own; both are gone when it
-//! ends. As root that takes nothing else, as another user a user namespace.
+//! The test runs itself again in a new network namespace with mounts of its own. Both are gone when it ends. A user who is not
+//! root needs a user namespace too.
 
 use std::env;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use tempfile::{Builder, NamedTempFile};
 use crate::launch::Launch;
 use crate::requirement;
 
-/// Lists the tests of a file that have the network for themselves; each is a function of that name.
+/// Lists the tests of a file that run in a network of their own. Each is a function of that name.
 ///
 /// ```no_run
 /// relay_tests::network_tests! {
@@ -39,23 +39,24 @@ macro_rules! network_tests {
         mod in_its_own_network {
             $(#[test]
             fn $name() {
-                $crate::network::run(concat!("in_its_own_network::", stringify!($name)), super::$name);
+                $crate::network::run(concat!(module_path!(), "::", stringify!($name)), super::$name);
             })+
         }
     };
 }
 
-/// Runs `test`, which is the whole of the test function called `name`, in a new network.
-pub fn run(name: &str, test: impl FnOnce()) {
+/// Runs `test` in a new network. It is the whole of the test function at `path`, which begins with the name of the crate.
+pub fn run(path: &str, test: impl FnOnce()) {
     if is_ours() {
         run_tool("ip link set lo up");
         test();
     } else if can_be_made() {
+        let (_, name) = path.split_once("::").expect("a test is in a crate");
         run_again(name);
     }
 }
 
-/// Whether this process is in such a network, so that what it does to it does not touch the machine's.
+/// Whether this process is in such a network, and cannot change the network of the machine.
 pub fn is_ours() -> bool {
     env::var_os(INSIDE).is_some()
 }
@@ -65,7 +66,7 @@ fn launch(program: impl AsRef<OsStr>) -> Launch {
     Launch::new(&unshare()).word(program).env(INSIDE, "1")
 }
 
-/// Runs this program anew in such a network, with the same arguments. Returns only where that fails.
+/// Runs this program again in such a network, with the same arguments. Returns only if that fails.
 pub fn restart_in_one() -> io::Error {
     let unshare = unshare();
     let mut words = unshare.split(' ');
@@ -81,8 +82,8 @@ pub fn restart_in_one() -> io::Error {
         .exec()
 }
 
-/// Drops the packets that nftables' `rule` matches, as a firewall does that has forgotten a connection: no end
-/// is told.
+/// Drops the packets that the nftables `rule` matches, as a firewall does when it has forgotten a connection. Neither end
+/// is informed.
 ///
 /// `rule` is for example `tcp dport 8001`. There is one interface, the loopback, and each packet comes in there.
 pub fn drop_packets(rule: &str) {
@@ -106,7 +107,7 @@ pub fn mount_nothing_on(place: &str) {
     run_tool(&format!("mount -t tmpfs none {place}"));
 }
 
-/// The names that are known in a network; they are forgotten with it.
+/// The host names that are known in a network.
 pub struct Hosts(NamedTempFile);
 
 impl Hosts {
@@ -134,10 +135,10 @@ pub(crate) fn put_in_place(file: &NamedTempFile, place: &Path) {
 }
 
 pub(crate) fn temporary_file() -> NamedTempFile {
-    // As what it stands for: everybody reads it.
+    // Every user can read the file that it replaces.
     let everybody = Permissions::from_mode(0o644);
     let file = Builder::new().permissions(everybody).tempfile();
-    file.expect("a temporary file can be had")
+    file.expect("a temporary file can be made")
 }
 
 fn can_be_made() -> bool {
@@ -156,7 +157,7 @@ fn run_again(name: &str) {
     let again = launch(executable)
         .words(["--exact", name, "--nocapture"])
         .spawn()
-        .finish_within(PATIENCE_WITH_A_NETWORK);
+        .finish_within(TIMEOUT_IN_A_NETWORK);
     let printed = String::from_utf8_lossy(&again.stdout);
     assert!(
         again.code == 0,
@@ -183,8 +184,8 @@ fn run_tool(line: &str) {
     assert!(outcome.code == 0, "{line}: {}", outcome.stderr);
 }
 
-/// A whole test runs in there, which waits more than once.
-const PATIENCE_WITH_A_NETWORK: Duration = Duration::from_secs(150);
+/// A whole test runs in the network, and it may wait several times.
+const TIMEOUT_IN_A_NETWORK: Duration = Duration::from_secs(150);
 
 /// The variable of the environment which says that this network is the process's own.
 pub const INSIDE: &str = "RELAY_TESTS_NETWORK";

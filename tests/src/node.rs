@@ -39,13 +39,12 @@ impl Node {
         node!("connect-connect {} {server}", outside.link())
     }
 
-    /// Starts the command `line`. A program that listens is asked for its addresses, and has them all by the
-    /// time this returns: it accepts.
+    /// Starts the command `line`. If the program listens, waits until it accepts on all its addresses.
     pub fn start(line: &str) -> Node {
         Node::try_start(line).unwrap_or_else(|outcome| panic!("{line} has ended: {outcome:?}"))
     }
 
-    /// Starts the command `line` as [`Node::start`] does, where its end is an answer.
+    /// Starts the command `line` as [`Node::start`] does, and returns the outcome if the program ends.
     pub fn try_start(line: &str) -> Result<Node, Outcome> {
         Node::try_start_by(Launch::new, line)
     }
@@ -64,10 +63,10 @@ impl Node {
             }),
             Some((program, rest)) => {
                 let launch = launch(&format!("{program} --print-address {rest}"));
-                // An open link port says that a client waits, and the program closes it when it has its turn: on a busy machine that
-                // may be later than the next dial.
+                // An open link port means that a client waits, and the program closes the port when the kernel schedules it. On a
+                // busy machine that may be after the next dial.
                 Node::announced(if rest.contains("--raw") {
-                    launch.promptly()
+                    launch.realtime()
                 } else {
                     launch
                 })
@@ -76,8 +75,8 @@ impl Node {
         }
     }
 
-    /// Starts what was asked to `--print-address`, and reads what it prints. It closes its standard output when
-    /// that is all, or by ending.
+    /// Starts a program with `--print-address`, and reads the addresses. The program closes its standard output after the last
+    /// one, or when it ends.
     pub fn announced(launch: Launch) -> Result<Node, Outcome> {
         let running = launch.spawn();
         let printed = String::from_utf8(running.stdout.wait_for_end()).expect("addresses are text");

@@ -1,15 +1,15 @@
-//! A web server with one page. It answers each request with what it is told about the request, and closes.
+//! A web server with one page. It answers each request with a page about that request, and closes.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// A request for the page, as far as the page cares.
+/// The parts of a request that the page shows.
 pub struct Request {
-    /// Who asked: the address that the server sees.
+    /// The client's address, as the server sees it.
     pub peer: SocketAddr,
-    /// What the `Host` field says, which is the address that the browser dialled; safe to put into HTML.
+    /// The value of the `Host` field, which is the address that the browser dialled. It is safe in HTML.
     pub host: String,
 }
 
@@ -18,13 +18,13 @@ pub fn serve(listener: TcpListener, page: impl Fn(&Request) -> String + Clone + 
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let page = page.clone();
-            // A browser that goes away in the middle of its request is no fault of ours.
+            // A browser may close in the middle of its request. That is no fault of the server.
             thread::spawn(move || drop(answer(&client, page)));
         }
     });
 }
 
-/// Asks the server at `address` for its page, and returns the body.
+/// Requests the page of the server at `address`, and returns the body.
 pub fn fetch(address: &str) -> io::Result<String> {
     let mut server = TcpStream::connect(address)?;
     server.set_read_timeout(Some(TIMEOUT))?;

@@ -1,4 +1,4 @@
-//! Programs of others that take more than a command line to start.
+//! Programs of others that need more than a command line to start.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub struct Inetd {
 }
 
 impl Inetd {
-    /// Starts it. A service is listened on some time later; wait for its port.
+    /// Starts it. It listens some time later, so wait for the port.
     pub fn start(configuration: &str) -> Inetd {
         let directory = Scratch::new();
         let file = directory.write("inetd.conf", configuration.as_bytes());

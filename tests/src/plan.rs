@@ -1,4 +1,4 @@
-//! The ways between a client and a server that a session test is run through.
+//! The ways between a client and a server through which each session test runs.
 
 use std::fmt::Display;
 
@@ -34,7 +34,7 @@ pub enum Topology {
 /// How our programs move bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// As they see fit, which is by splicing where there is much.
+    /// By their own choice: they splice bulk data.
     Splice,
     /// With `--no-splice`.
     Copy,
@@ -47,7 +47,7 @@ pub struct Plan {
     options: String,
 }
 
-/// An open way: whoever dials it reaches the server.
+/// An open way: a client that dials it reaches the server.
 pub struct Route {
     clients: String,
     nodes: Vec<Node>,
@@ -153,7 +153,7 @@ impl Plan {
         let listen = |port: &ReservedPort| {
             format!("tcp-l:{},bind=127.0.0.1,reuseaddr,nodelay", port.number())
         };
-        // One process for each client, and all of them want the one link port: they take turns.
+        // One process for each client, and all of them need the one link port: they take turns.
         let to_link = format!("{},forever,interval=0.02", listen(&link));
         let outside = socat(&format!("{},fork", listen(&clients)), &to_link);
         clients.wait_until_listened_on();

@@ -1,4 +1,4 @@
-//! A port that is free, and stays so until the program that it is meant for takes it.
+//! A port that is free, and stays free until the program for which it is meant binds it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Socket, Type};
 
 use crate::kernel;
-use crate::patience::eventually;
+use crate::timeouts::eventually;
 
-/// A port of 127.0.0.1 on which nobody listens, for programs that cannot be asked to pick one themselves.
+/// A port of 127.0.0.1 on which no program listens, for programs that cannot pick one themselves.
 ///
-/// It is held by a socket that is bound and does not listen. The kernel gives such a port to nobody who asks
-/// for any port; to a program that asks for this one, and sets SO_REUSEADDR as servers do, it does. Dialling
-/// it is refused until then. Its [`Display`](fmt::Display) is `127.0.0.1:PORT`.
+/// A socket that is bound and does not listen holds it. The kernel does not give such a port to a program that binds port 0.
+/// A program that binds this port and sets SO_REUSEADDR, as servers do, gets it. Until then a dial to it is refused. Its
+/// [`Display`](fmt::Display) is `127.0.0.1:PORT`.
 pub struct ReservedPort {
     address: SocketAddr,
     _holder: Socket,
@@ -21,7 +21,7 @@ pub struct ReservedPort {
 impl ReservedPort {
     /// Reserves a port.
     pub fn new() -> ReservedPort {
-        let holder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be had");
+        let holder = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
         holder
             .set_reuse_address(true)
             .expect("SO_REUSEADDR can be set");
@@ -40,9 +40,9 @@ impl ReservedPort {
         self.address.port()
     }
 
-    /// Waits until somebody listens on it, without dialling: that would be a client.
+    /// Waits until a program listens on it, without a dial, which would be a client.
     pub fn wait_until_listened_on(&self) {
-        eventually(&format!("somebody listens on {self}"), || {
+        eventually(&format!("a program listens on {self}"), || {
             kernel::is_listening(self.number())
         });
     }

@@ -1,4 +1,4 @@
-//! Where programs are: ours in the directory of the build, those of others on the path.
+//! Where programs are: ours are in the directory of the build, others are on the path.
 
 use std::env;
 use std::ffi::OsString;
@@ -29,8 +29,8 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The path that children search: first our programs, at last those for administrators, which are on no
-/// ordinary user's path though some of them serve everybody.
+/// The path that children search: first our programs, last the directories for administrators, which are not on the path of
+/// an ordinary user.
 pub fn search_path() -> OsString {
     env::join_paths(directories()).expect("no directory of a path holds a colon")
 }
@@ -43,8 +43,8 @@ fn directories() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The directory of our programs: `RELAY_BIN_DIR`, else where this executable was built to. There cargo is
-/// asked to bring them up to date first, since building a test does not build the programs of other packages.
+/// The directory of our programs: `RELAY_BIN_DIR`, otherwise the directory of this executable. In the second case cargo first
+/// brings them up to date, because building a test does not build the programs of other packages.
 pub fn build_directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| match env::var_os("RELAY_BIN_DIR") {

@@ -1,4 +1,4 @@
-//! Proxies of others, in the foreground, in a network of the test's own: there their usual ports are free.
+//! Proxies of others, in the foreground, in a network of the test's own, where their usual ports are free.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::End;
 use crate::launch::Launch;
 use crate::network::{put_in_place, temporary_file};
-use crate::patience::eventually;
 use crate::running::Running;
 use crate::scratch::Scratch;
 use crate::sshd::Sshd;
+use crate::timeouts::eventually;
 
 /// A proxy, until it is dropped.
 pub struct Proxy {
@@ -59,11 +59,11 @@ impl Proxy {
         Proxy::start(Launch::new("tinyproxy -d -c").word(file), 8888, scratch)
     }
 
-    /// squid, with the lines of its configuration that say who may do what. In them, `{}` stands for a file with the user `jo`
+    /// squid, with the access rules of its configuration. In them, `{}` stands for a file with the user `jo`
     /// and the password `secret`.
     pub fn squid(lines: &str) -> Proxy {
         let scratch = Scratch::new();
-        // It is no longer root when it reads it.
+        // It is no longer root when it reads the file.
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
             .expect("the directory is ours");
         let users = scratch.write("users", format!("jo:{APACHE_HASH_OF_SECRET}\n").as_bytes());
@@ -87,7 +87,7 @@ impl Proxy {
         Proxy::start(launch, 3129, Scratch::new())
     }
 
-    /// What it has written of itself.
+    /// What it has logged.
     pub fn running(&self) -> &Running {
         &self.running
     }

@@ -1,6 +1,5 @@
-//! What a test needs of the machine, and what happens where that is missing: the test says that it was
-//! skipped, and passes. Where `CI` is `true` it fails instead, so that nothing is skipped without anybody
-//! noticing.
+//! What a test needs of the machine. If it is missing, the test prints that it was skipped, and passes. If `CI` is `true`, the
+//! test fails instead, so that nothing is skipped unnoticed.
 
 use std::env;
 use std::fs;
@@ -25,7 +24,7 @@ macro_rules! needs {
     };
 }
 
-/// Whether one of `programs` is missing; if so, that is said or, in CI, is the test's failure.
+/// Whether one of `programs` is missing. If so, the test is skipped, or fails in CI.
 pub fn is_missing(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|name| program::find(name).is_none());
     if let Some(name) = missing {
@@ -34,17 +33,17 @@ pub fn is_missing(programs: &[&str]) -> bool {
     missing.is_some()
 }
 
-/// Whether this is root of the machine, and not of a namespace that knows no other users; if not, the test is skipped.
+/// Whether this user is root of the machine, and not only of a namespace without other users. If not, the test is skipped.
 pub fn is_root() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let is_root = geteuid().is_root() && map.split_whitespace().nth(2) == Some(ALL_USERS);
     if !is_root {
-        skip("only root can become somebody else");
+        skip("only root can become another user");
     }
     is_root
 }
 
-/// Says that the test which calls it is skipped, and `why`.
+/// Prints that the calling test is skipped, and `why`. Fails in CI.
 pub fn skip(why: &str) {
     assert!(
         env::var_os("CI").is_none_or(|ci| ci != "true"),

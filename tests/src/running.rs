@@ -1,4 +1,4 @@
-//! A child process under guard: when the guard goes, so do the child and whatever it forked.
+//! A child process and its guard. When the guard is dropped, the child and all processes that it forked are killed.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,12 +11,12 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::kernel;
-use crate::patience::{PATIENCE, some_within};
+use crate::timeouts::{TIMEOUT, some_within};
 use crate::transcript::Transcript;
 
 /// A program that runs, and what it has written so far.
 ///
-/// The kernel kills the child when the thread that launched it ends, so a guard stays in its thread.
+/// The kernel kills the child when the thread that launched it ends, so the guard must stay in that thread.
 pub struct Running {
     name: String,
     child: Child,
@@ -26,10 +26,10 @@ pub struct Running {
     pub stderr: Transcript,
 }
 
-/// What is left of a program that has ended.
+/// The exit status and the output of a program that has ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The exit status; 128 and the number of the signal where one ended it.
+    /// The exit status, or 128 plus the number of the signal that ended it.
     pub code: i32,
     /// All it wrote on descriptor 1.
     pub stdout: Vec<u8>,
@@ -80,17 +80,17 @@ impl Running {
 
     /// Waits for its end and returns the exit status, as a shell would give it.
     pub fn exit_code(&mut self) -> i32 {
-        self.exit_code_within(PATIENCE)
+        self.exit_code_within(TIMEOUT)
     }
 
     /// Waits for its end and collects what it wrote.
     pub fn finish(self) -> Outcome {
-        self.finish_within(PATIENCE)
+        self.finish_within(TIMEOUT)
     }
 
-    /// Waits for its end as [`Running::finish`] does, up to `patience`.
-    pub fn finish_within(mut self, patience: Duration) -> Outcome {
-        let code = self.exit_code_within(patience);
+    /// Waits for its end as [`Running::finish`] does, up to `timeout`.
+    pub fn finish_within(mut self, timeout: Duration) -> Outcome {
+        let code = self.exit_code_within(timeout);
         Outcome {
             code,
             stdout: self.stdout.wait_for_end(),
@@ -98,9 +98,9 @@ impl Running {
         }
     }
 
-    fn exit_code_within(&mut self, patience: Duration) -> i32 {
+    fn exit_code_within(&mut self, timeout: Duration) -> i32 {
         let what = format!("{self} ends");
-        let status = some_within(patience, &what, || self.ended());
+        let status = some_within(timeout, &what, || self.ended());
         status
             .code()
             .unwrap_or_else(|| 128 + status.signal().expect("ended by a status or by a signal"))
@@ -113,23 +113,26 @@ impl Running {
     }
 
     fn report(&self) {
-        // Not eprintln: what the guard of a helper thread has to say belongs into the report as well.
+        // Not eprintln: that would lose the report of a guard in a helper thread.
         let _ = writeln!(io::stderr(), "--- {self} wrote:\n{}---", self.stderr.text());
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if thread::panicking() {
+        // In the dev profile a panic ends its thread and not the program, which may go on as if nothing had happened.
+        let has_panicked = has_panicked(&self.stderr.text());
+        if thread::panicking() || has_panicked {
             self.report();
         }
-        // Some that it forked may lead groups of their own, and the group outlives its leader where that has
-        // forked. An error means that nobody is left, as it should be.
+        // Its children may lead process groups of their own, and a group outlives a leader that has forked. An error means that
+        // no process is left.
         for descendant in kernel::descendants(self.pid()) {
             let _ = signal::kill(descendant, Signal::SIGKILL);
         }
         let _ = signal::killpg(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
+        assert!(!has_panicked || thread::panicking(), "{self} panicked");
     }
 }
 
@@ -137,6 +140,12 @@ impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.name, self.pid())
     }
+}
+
+fn has_panicked(stderr: &str) -> bool {
+    stderr
+        .lines()
+        .any(|line| line.starts_with("thread '") && line.contains(" panicked at "))
 }
 
 fn text(bytes: Vec<u8>) -> String {

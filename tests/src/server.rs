@@ -1,4 +1,4 @@
-//! A server whose every session is in the hands of the test.
+//! A server whose sessions the test controls.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Socket, Type};
 
 use crate::end::{End, parse};
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
 
 /// A listening socket. Its [`Display`](fmt::Display) is the word to put into a command line.
 pub struct Server {
@@ -34,7 +34,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("unable to bind to {address}: {error}"));
         listener.listen(BACKLOG).expect("a bound socket can listen");
         listener
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         let bound = listener
             .local_addr()
@@ -50,7 +50,7 @@ impl Server {
     pub fn accept(&self) -> End {
         match self.listener.accept() {
             Ok((socket, _)) => End::from(socket),
-            Err(error) => panic!("nobody came to {self} within {PATIENCE:?}: {error}"),
+            Err(error) => panic!("no client came to {self} within {TIMEOUT:?}: {error}"),
         }
     }
 
@@ -61,7 +61,7 @@ impl Server {
             .expect("a socket that listens can listen anew");
     }
 
-    /// Sees nobody come for `time`.
+    /// Expects no client for `time`.
     #[track_caller]
     pub fn expect_nobody(&self, time: Duration) {
         self.listener
@@ -69,7 +69,7 @@ impl Server {
             .expect("a timeout can be set");
         let came = self.listener.accept();
         self.listener
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a timeout can be set");
         let error = came.map(|_| ()).expect_err("somebody came");
         assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");

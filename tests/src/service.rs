@@ -1,4 +1,4 @@
-//! A server that answers by itself, for tests in which it is not the one that is watched.
+//! A server that answers by itself, for tests that do not look at the server.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ impl Service {
     /// Sends everything back, and the end of file after it.
     pub fn echo() -> Service {
         Service::on(Server::start(), |end| {
-            // What is late is then late because of what is tested.
+            // No delay comes from this server.
             end.send_at_once();
             if copy(&end).is_ok() {
                 end.shutdown_write();
@@ -29,19 +29,19 @@ impl Service {
         })
     }
 
-    /// Says `greeting` and closes.
+    /// Sends `greeting` and closes.
     pub fn greeting(greeting: &'static str) -> Service {
         Service::greeting_on(Server::start(), greeting)
     }
 
-    /// Says `greeting` and closes, on sessions of `server`.
+    /// Sends `greeting` and closes, on sessions of `server`.
     pub fn greeting_on(server: Server, greeting: &'static str) -> Service {
         Service::on(server, |end| {
             let _ = end.try_send(greeting.as_bytes());
         })
     }
 
-    /// Does `serve` for each session of `server`.
+    /// Runs `serve` for each session of `server`.
     pub fn on(server: Server, serve: impl Fn(End) + Clone + Send + 'static) -> Service {
         let (listener, word) = server.into_parts();
         let listener = Arc::new(listener);

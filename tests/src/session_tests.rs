@@ -5,19 +5,18 @@
 /// `cargo test NAME::both_nodes::by_splicing` one. A keyed link is not spliced, and has one test each.
 ///
 /// - `everywhere`: through every topology.
-/// - `side_by_side`: not with socat outside, which forks for each client and has its children fight over the one
-///   link port.
-/// - `ours`: only where every program on the way is ours; socat passes neither a reset nor a refusal on.
+/// - `side_by_side`: not with socat outside. It forks for each client, and its children compete for the one link port.
+/// - `ours`: only if every program on the way is ours. socat passes on neither a reset nor a refusal.
 ///
 /// ```no_run
 /// use relay_tests::{Plan, Server, session_tests};
 ///
 /// session_tests! {
 ///     everywhere:
-///         the_server_may_speak_first;
+///         the_server_may_send_first;
 /// }
 ///
-/// fn the_server_may_speak_first(plan: Plan) {
+/// fn the_server_may_send_first(plan: Plan) {
 ///     let server = Server::start();
 ///     let client = plan.to(&server).dial();
 ///     server.accept().send(b"220 ready");

@@ -18,7 +18,7 @@ impl Sshd {
     /// Starts it on `address`, and waits until it listens.
     pub fn start(address: &str) -> Sshd {
         let scratch = Scratch::new();
-        // Where it sits while it knows nobody.
+        // The directory to which it confines itself before a user has logged in.
         mount_nothing_on("/run");
         fs::create_dir("/run/sshd").expect("nothing is there");
         for name in ["host_key", "user_key"] {

@@ -19,7 +19,7 @@ pub struct Terminal {
 impl Terminal {
     /// A terminal in its usual mode: it echoes, and hands over whole lines.
     pub fn open() -> Terminal {
-        // Not openpty: no program may inherit the keyboard, since a terminal hangs up when the last copy is closed.
+        // Not openpty: no program may inherit the master, because a terminal hangs up when its last copy is closed.
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let keyboard = posix_openpt(flags).expect("a terminal can be had");
         grantpt(&keyboard).expect("it is ours");

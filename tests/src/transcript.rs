@@ -1,11 +1,11 @@
-//! What a program writes, kept as it comes, for a test to wait on.
+//! The output of a program, recorded while it runs, so that a test can wait for a line of it.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::patience::PATIENCE;
+use crate::timeouts::TIMEOUT;
 
 /// A growing record of one output of a program.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ impl Transcript {
     }
 
     fn wait<T>(&self, what: &str, found: impl Fn(&Written) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut written = self.written();
         loop {
             if let Some(found) = found(&written) {
@@ -100,7 +100,7 @@ impl Transcript {
             );
             assert!(
                 !left.is_zero(),
-                "{what} did not come within {PATIENCE:?} in:\n{so_far}"
+                "{what} did not come within {TIMEOUT:?} in:\n{so_far}"
             );
             let woken = self.0.grew.wait_timeout(written, left);
             written = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -122,7 +122,7 @@ impl Transcript {
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
-        // A test that fails while it waits poisons the lock, and what was written is still true.
+        // A test that fails while it waits poisons the lock, but the record is still correct.
         self.0
             .written
             .lock()

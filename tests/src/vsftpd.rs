@@ -1,4 +1,4 @@
-//! vsftpd, with one file for everybody.
+//! vsftpd, with one file for anonymous users.
 
 use crate::launch::Launch;
 use crate::running::Running;

@@ -1,4 +1,4 @@
-//! Frames of the link protocol, written by hand from relay-link(7), for peers that no node of ours would be.
+//! Frames of the link protocol, written by hand from relay-link(7), for peers that behave as no node of ours does.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use nix::sys::sendfile::sendfile;
 
 use crate::end::End;
 
-/// Says HELLO on `link` as an inside node that serves one port of `service`, and takes the WELCOME.
+/// Sends HELLO on `link` as an inside node that serves one port of `service`, and reads the WELCOME.
 pub fn enter(link: &End, service: &str) {
     let length = u8::try_from(service.len()).expect("the name of a service is short");
     let body = [
@@ -24,25 +24,25 @@ pub fn enter(link: &End, service: &str) {
     receive_frame(link, WELCOME);
 }
 
-/// Takes the HELLO on `link` as an outside node does, and says WELCOME.
+/// Reads the HELLO on `link` as an outside node does, and sends WELCOME.
 pub fn welcome(link: &End) {
     receive_hello(link);
     send_welcome(link);
 }
 
-/// Takes the HELLO on `link`.
+/// Reads the HELLO on `link`.
 #[track_caller]
 pub fn receive_hello(link: &End) {
     receive_frame(link, HELLO);
 }
 
-/// Says WELCOME on `link`.
+/// Sends WELCOME on `link`.
 pub fn send_welcome(link: &End) {
     let body = [&[VERSIONS[1]], NODE.as_slice(), &HEARTBEAT_MS].concat();
     link.send(&frame(WELCOME, &body));
 }
 
-/// Opens the first session on `link`, of a client without an address that says `bytes` and ends.
+/// Opens the first session on `link`, of a client without an address that sends `bytes` and ends.
 pub fn open(link: &End, bytes: &[u8]) {
     let number = 1_u32.to_be_bytes();
     // The nameless service, its first port, an id, no addresses.
@@ -51,7 +51,7 @@ pub fn open(link: &End, bytes: &[u8]) {
     link.send(&frames.concat());
 }
 
-/// Takes what a server says in a session that it accepts and ends: `bytes`, in one piece.
+/// Reads what a server sends in a session that it accepts and ends: `bytes`, in one piece.
 #[track_caller]
 pub fn expect_session(link: &End, bytes: &[u8]) {
     receive_frame(link, OPENED);
@@ -59,13 +59,13 @@ pub fn expect_session(link: &End, bytes: &[u8]) {
     receive_frame(link, END);
 }
 
-/// Takes the request for BYE on `link`.
+/// Reads the request for BYE on `link`.
 #[track_caller]
 pub fn receive_bye(link: &End) {
     receive_frame(link, BYE);
 }
 
-/// Says BYE on `link`.
+/// Sends BYE on `link`.
 pub fn send_bye(link: &End) {
     link.send(&frame(BYE, &[]));
 }

@@ -1,4 +1,4 @@
-//! The NAT laboratory by hand: builds one, says how to enter its hosts, and keeps it until it is interrupted.
+//! The NAT laboratory by hand: builds one, prints how to enter its hosts, and keeps it until it is interrupted.
 //!
 //! `lab [A [B [DELAY]]]`: how each firewall answers to what it does not expect (`drop`, `reset`, or an ICMP code of nftables such as
 //! `host-unreachable`), or `random` for one that drops and changes ports; and the milliseconds from one to the other.

@@ -3,7 +3,7 @@
 /// The character of a firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Firewall {
-    /// To a segment from outside that belongs to nothing.
+    /// The answer to a segment from outside that belongs to no connection.
     pub answer: Answer,
     /// How often it answers by ICMP.
     pub pace: Pace,
@@ -11,12 +11,12 @@ pub struct Firewall {
     pub ports: Ports,
 }
 
-/// What a firewall answers to a connection that nobody inside has asked for.
+/// What a firewall answers to a connection that no host inside has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It drops it.
     Nothing,
-    /// A reset, as a host does where nobody listens.
+    /// A reset, as a host answers if no program listens.
     Reset,
     /// The ICMP message "destination unreachable" with this code: `host-unreachable`, `net-unreachable`,
     /// `port-unreachable` or `admin-prohibited`, and with IPv6 what is nearest to it; or, with one version alone,
@@ -36,9 +36,9 @@ pub enum Pace {
 /// What becomes of the source port when a firewall puts its own address into a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
-    /// It stays, as long as nobody else uses it.
+    /// It stays, if no other connection uses it.
     Kept,
-    /// It is another for each connection.
+    /// It is different for each connection.
     Random,
 }
 

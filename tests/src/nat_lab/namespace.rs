@@ -17,14 +17,14 @@ pub struct Namespace(OwnedFd);
 impl Namespace {
     /// A new one.
     pub fn new() -> Namespace {
-        // Namespaces belong to threads: one that leaves ours is of no other use, and ends.
+        // Namespaces belong to threads. A thread that has left ours has no other use, and ends.
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace can be made");
             // A namespace starts with what is set for the machine, where paths may have to be symmetrical.
             set("ipv4/conf/all/rp_filter", "0");
             set("ipv4/conf/default/rp_filter", "0");
             if Path::new(IPV6).exists() {
-                // Addresses are used at once, not after the second in which others may object to them.
+                // Addresses are usable at once, without the second of duplicate address detection.
                 set("ipv6/conf/all/accept_dad", "0");
                 set("ipv6/conf/default/accept_dad", "0");
             }
@@ -82,7 +82,7 @@ impl Namespace {
             .unwrap_or_else(|why| panic!("nft: {rules}: {why}"));
     }
 
-    /// Adds rules of nft(8), or says what it says.
+    /// Adds rules of nft(8), or returns its error message.
     pub(super) fn try_nft(&self, rules: &str) -> Result<(), String> {
         let outcome = Launch::shell("printf '%s\\n' \"$1\" | nft -f -")
             .word(rules)
@@ -104,10 +104,10 @@ impl Namespace {
         });
     }
 
-    /// Lets it answer by ICMP as often as there is reason to.
+    /// Lets it send ICMP answers without a rate limit.
     pub(super) fn limit_no_icmp(&self) {
         self.run(|| {
-            // Of no kind of message.
+            // The mask names the limited types of message: none.
             set("ipv4/icmp_ratemask", "0");
             if Path::new(IPV6).exists() {
                 set("ipv6/icmp/ratemask", "");

@@ -1,7 +1,7 @@
 //! A long way through a short network: each packet waits in this process for a while.
 //!
 //! The kernel that tests run on may lack the queueing discipline that delays packets (netem), so the way leads through
-//! a tun device. Whoever reads it has the packets that are routed to it; what is written to it arrives there. All
+//! a tun device. A read of the device returns a packet that was routed to it; what is written to it arrives there. All
 //! packets wait equally long, so they form one queue and keep their order.
 
 use std::collections::VecDeque;
@@ -64,7 +64,7 @@ impl Drop for SlowPath {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so.
+            // A thread that panicked has reported it.
             let _ = thread.join();
         }
     }
@@ -90,7 +90,7 @@ fn pass_on_what_is_due(mut device: &File, waiting: &mut VecDeque<Packet>) {
         .is_some_and(|packet| packet.due <= Instant::now())
     {
         if let Some(packet) = waiting.pop_front() {
-            // A network loses packets, and its users know.
+            // A network may lose packets.
             let _ = device.write(&packet.bytes);
         }
     }

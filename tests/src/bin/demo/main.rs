@@ -1,7 +1,7 @@
-//! `make demo`: a web page behind a firewall that is only imagined, reached through both nodes.
+//! `make demo`: a web page behind an imaginary firewall, reached through both nodes.
 //!
 //! Starts a web server, `listen-listen` and `connect-connect` on the ports of the README, all on 127.0.0.1; fetches
-//! the page once through them; says where to look at it, and runs until Ctrl-C. `demo CLIENTS LINKS SERVER` takes
+//! the page once through them; prints its address, and runs until Ctrl-C. `demo CLIENTS LINKS SERVER` takes
 //! other ports, where 0 is one that the system picks.
 
 #![allow(
@@ -12,7 +12,7 @@
 
 mod nodes;
 mod ports;
-mod story;
+mod texts;
 
 use std::env;
 use std::io;
@@ -39,23 +39,23 @@ fn main() -> ExitCode {
 }
 
 fn run(ports: &Ports) -> Result<(), String> {
-    // Before any thread is there, since threads inherit what is blocked.
+    // Before the first thread starts, because threads inherit the blocked signals.
     let events = watched_signals()?;
     ports.find_free()?;
     let server = ports.take_server()?;
     let address = server.local_addr().map_err(io_error)?;
     let mut nodes = Nodes::start(ports, address)?;
-    page::serve(server, story::page(&nodes, address));
+    page::serve(server, texts::page(&nodes, address));
     fetch_once(&nodes)?;
-    println!("{}", story::invitation(&nodes, address));
+    println!("{}", texts::invitation(&nodes, address));
     wait(&events, &mut nodes)
 }
 
-/// Proves that the page is reached through both nodes.
+/// Checks that the page is reached through both nodes.
 fn fetch_once(nodes: &Nodes) -> Result<(), String> {
     let page = page::fetch(&nodes.clients)
         .map_err(|error| format!("the page cannot be fetched: {error}"))?;
-    if !page.contains(story::TITLE) {
+    if !page.contains(texts::TITLE) {
         return Err(format!("{} serves another page", nodes.clients));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The ports of the demo, and what is said when one of them is taken.
+//! The ports of the demo, and the message if one of them is in use.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,7 +11,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// The three ports that are asked for, or those of the README; nothing if the words are no ports.
+    /// The three ports of the command line, or those of the README. None if a word is no port.
     pub(crate) fn from_words(words: impl Iterator<Item = String>) -> Option<Ports> {
         let ports: Vec<u16> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
         match *ports {
@@ -34,7 +34,7 @@ impl Ports {
         listen(self.server)
     }
 
-    /// Finds out about a port that is taken before anything is started.
+    /// Checks for a port that is in use before anything is started.
     pub(crate) fn find_free(&self) -> Result<(), String> {
         let mut ports = [self.clients, self.links, self.server].into_iter();
         ports.try_for_each(|port| listen(port).map(drop))

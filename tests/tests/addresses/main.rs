@@ -1,0 +1,6 @@
+//! The address words: where a program listens, what it dials, and which port leads to which server.
+
+mod dialling;
+mod listening;
+mod services;
+mod stdio;
