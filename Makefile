@@ -97,7 +97,7 @@ test-release: all
 test-fast:
 	$(BUILD_TESTS)
 	$(CARGO) test -p relay-core --locked
-	$(CARGO) test --workspace --locked --test tidy
+	RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked --test tidy
 	RELAY_BIN_DIR=$(TARGET)/debug $(CARGO) test --workspace --locked --test documents --test sessions -- \
 		golden:: bytes_go_both_ways::tcpfwd bytes_go_both_ways::both_nodes
 

@@ -1,4 +1,5 @@
-//! The rules of style that can be read from the source.
+//! The rules that can be read from the source and its dependencies, and the helpers of these tests.
 
 mod dependencies;
+mod helpers;
 mod style;
