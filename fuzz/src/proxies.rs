@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use relay_core::config::address::{parse_listen, parse_proxy, without_password};
-use relay_core::protocol::http_connect::HttpConnect;
 use relay_core::protocol::proxy::{Command, Host, Inquiry, Login, Place, Progress, Secret};
-use relay_core::protocol::socks::{Socks4, Socks5};
 
 /// The result of a SOCKS answer does not depend on how it is split. The first byte selects the request.
 pub fn socks(input: &[u8]) {
@@ -25,9 +23,9 @@ pub fn socks(input: &[u8]) {
         password: Secret(b"secret".to_vec()),
     };
     let ask = || match how >> 1 & 3 {
-        0 => Socks5::ask(command, &place, None),
-        1 => Socks5::ask(command, &place, Some(&login)),
-        _ => Socks4::ask(command, &place, "jo").expect("the place has an ipv4 address"),
+        0 => Inquiry::socks5(command, &place, None),
+        1 => Inquiry::socks5(command, &place, Some(&login)),
+        _ => Inquiry::socks4(command, &place, "jo").expect("the place has an ipv4 address"),
     };
     assert_split_invariant(ask, answer);
 }
@@ -38,7 +36,7 @@ pub fn http_connect(input: &[u8]) {
         host: Host::Name(b"srv".to_vec()),
         port: 80,
     };
-    assert_split_invariant(|| HttpConnect::ask(&place, None), input);
+    assert_split_invariant(|| Inquiry::http(&place, None), input);
 }
 
 /// If a URL is valid, it is shown without its password and otherwise has the same meaning. If it is invalid, the error has a

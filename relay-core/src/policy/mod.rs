@@ -7,5 +7,6 @@ pub mod backoff;
 pub mod idle;
 pub mod keeper;
 pub mod pairing;
+mod passed_over;
 pub mod ticks;
 pub mod unauthenticated;

@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use super::idle::IdleLinks;
-use crate::limits::{PASS_OVER_MAX, PASS_OVER_MIN};
+use super::passed_over::PassedOver;
 use crate::protocol::frame::NodeId;
 
 /// The decider; `L` names a link, `C` a client. See the module.
@@ -48,12 +48,6 @@ enum Told<L> {
     Count(u32, L),
     /// The link that carried it is gone, and may have taken it along.
     Unknown,
-}
-
-#[derive(Debug, Default)]
-struct PassedOver {
-    until: Option<Instant>,
-    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -388,21 +382,5 @@ impl<L> Told<L> {
             Self::Count(told, _) => *told != count,
             Self::Unknown => true,
         }
-    }
-}
-
-impl PassedOver {
-    /// What was refused during a pause had been sent before it: a server that is down refuses many at once.
-    fn refused(&mut self, now: Instant) {
-        if self.until.is_some_and(|until| until > now) {
-            return;
-        }
-        self.pause = (self.pause * 2).clamp(PASS_OVER_MIN, PASS_OVER_MAX);
-        self.until = Some(now + self.pause);
-    }
-
-    /// True once, when the pause is over; how long it was is remembered until the node accepts.
-    fn lapse(&mut self, now: Instant) -> bool {
-        self.until.take_if(|until| *until <= now).is_some()
     }
 }

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::proxy::{Host, Inquiry, Login, Place, Progress, Refusal, Secret, first_line};
+use super::proxy_refusal::{Refusal, first_line};
+use super::proxy_request::{Host, Login, Place, Progress, Secret};
 use crate::limits::{HTTP_FIELDS_MAX, HTTP_HEAD_BYTES_MAX};
 
 /// A request that waits for the head of the answer.
@@ -29,7 +30,7 @@ enum LoginSent {
 impl HttpConnect {
     /// Asks the proxy to connect to a place. The user and the password are told at once: a proxy that asks for them would close
     /// the connection.
-    pub fn ask(place: &Place, login: Option<&Login>) -> (Secret, Inquiry) {
+    pub(super) fn ask(place: &Place, login: Option<&Login>) -> (Secret, Self) {
         let authority = match &place.host {
             Host::Name(name) => format!("{}:{}", String::from_utf8_lossy(name), place.port),
             Host::Ip(_) => place.to_string(),
@@ -52,10 +53,10 @@ impl HttpConnect {
                 None => LoginSent::No,
             },
         };
-        (Secret(request.into_bytes()), Inquiry::Http(inquiry))
+        (Secret(request.into_bytes()), inquiry)
     }
 
-    pub(super) fn take(mut self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    pub(super) fn take(mut self, seen: &[u8]) -> Result<(usize, Progress<Self>), Refusal> {
         let mut taken = 0;
         for byte in seen {
             if self.skipped + self.head.len() == HTTP_HEAD_BYTES_MAX {
@@ -77,7 +78,7 @@ impl HttpConnect {
                 }
             }
         }
-        Ok((taken, Progress::More(Inquiry::Http(self))))
+        Ok((taken, Progress::More(self)))
     }
 }
 

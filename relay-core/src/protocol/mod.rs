@@ -6,5 +6,7 @@ pub mod http_connect;
 pub mod link;
 pub mod proxy;
 pub mod proxy_header;
+mod proxy_refusal;
+mod proxy_request;
 pub mod socks;
 pub mod ucspi;

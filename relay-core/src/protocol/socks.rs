@@ -6,7 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::proxy::{Command, Host, Inquiry, Login, Place, Progress, Refusal, Secret};
+use super::proxy_refusal::Refusal;
+use super::proxy_request::{Command, Host, Login, Place, Progress, Secret};
 
 /// A request by SOCKS 4 or 4a.
 #[derive(Debug)]
@@ -63,7 +64,11 @@ enum Expected {
 
 impl Socks4 {
     /// Asks the proxy for a place: a name is for the proxy to resolve (4a). An IPv6 address it cannot be asked for.
-    pub fn ask(command: Command, place: &Place, user: &str) -> Result<(Secret, Inquiry), Refusal> {
+    pub(super) fn ask(
+        command: Command,
+        place: &Place,
+        user: &str,
+    ) -> Result<(Secret, Self), Refusal> {
         let (ip, name) = match &place.host {
             Host::Ip(IpAddr::V4(ip)) => (*ip, None),
             Host::Ip(IpAddr::V6(_)) => return Err(Refusal::NoIpv6),
@@ -82,10 +87,10 @@ impl Socks4 {
             answer: Vec::with_capacity(SOCKS4_ANSWER_BYTES),
             expected: Expected::first(command),
         };
-        Ok((Secret(request), Inquiry::Socks4(inquiry)))
+        Ok((Secret(request), inquiry))
     }
 
-    pub(super) fn take(mut self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    pub(super) fn take(mut self, seen: &[u8]) -> Result<(usize, Progress<Self>), Refusal> {
         let taken = fill(&mut self.answer, SOCKS4_ANSWER_BYTES, seen);
         // The document has 0 for the version of the answer; some proxies say 4.
         if !matches!(self.answer.first(), Some(0 | 4)) {
@@ -98,22 +103,20 @@ impl Socks4 {
                     host: Host::Ip(Ipv4Addr::new(a, b, c, d).into()),
                     port: u16::from_be_bytes([high, low]),
                 };
-                let next = |expected| {
-                    Inquiry::Socks4(Self {
-                        answer: Vec::with_capacity(SOCKS4_ANSWER_BYTES),
-                        expected,
-                    })
+                let next = |expected| Self {
+                    answer: Vec::with_capacity(SOCKS4_ANSWER_BYTES),
+                    expected,
                 };
                 Ok((taken, self.expected.fulfilled(place, next)))
             }
-            _ => Ok((taken, Progress::More(Inquiry::Socks4(self)))),
+            _ => Ok((taken, Progress::More(self))),
         }
     }
 }
 
 impl Socks5 {
     /// Asks the proxy for a place. The user and the password are told only if the proxy wants them, in at most 255 bytes each.
-    pub fn ask(command: Command, place: &Place, login: Option<&Login>) -> (Secret, Inquiry) {
+    pub(super) fn ask(command: Command, place: &Place, login: Option<&Login>) -> (Secret, Self) {
         let methods: &[u8] = match login {
             None => &[5, 1, NO_LOGIN],
             Some(_) => &[5, 2, NO_LOGIN, PASSWORD],
@@ -124,13 +127,10 @@ impl Socks5 {
             request: encode_request(command, place),
             command,
         };
-        (
-            Secret(methods.to_vec()),
-            Inquiry::Socks5(Self::ExpectMethod(inquiry)),
-        )
+        (Secret(methods.to_vec()), (Self::ExpectMethod(inquiry)))
     }
 
-    pub(super) fn take(self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    pub(super) fn take(self, seen: &[u8]) -> Result<(usize, Progress<Socks5>), Refusal> {
         match self {
             Self::ExpectMethod(state) => state.take(seen),
             Self::ExpectStatus(state) => state.take(seen),
@@ -140,27 +140,25 @@ impl Socks5 {
 }
 
 impl ExpectMethod {
-    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress<Socks5>), Refusal> {
         let taken = fill(&mut self.answer, 2, seen);
         check_version(&self.answer, 5)?;
         let [_, method] = self.answer[..] else {
-            let inquiry = Inquiry::Socks5(Socks5::ExpectMethod(self));
+            let inquiry = Socks5::ExpectMethod(self);
             return Ok((taken, Progress::More(inquiry)));
         };
         let progress = match (method, self.login) {
             (NO_LOGIN, _) => Progress::Say(
                 Secret(self.request),
-                Inquiry::Socks5(Socks5::ExpectReply(ExpectReply::new(Expected::first(
-                    self.command,
-                )))),
+                Socks5::ExpectReply(ExpectReply::new(Expected::first(self.command))),
             ),
             (PASSWORD, Some(login)) => Progress::Say(
                 login,
-                Inquiry::Socks5(Socks5::ExpectStatus(ExpectStatus {
+                Socks5::ExpectStatus(ExpectStatus {
                     answer: Vec::with_capacity(2),
                     request: self.request,
                     command: self.command,
-                })),
+                }),
             ),
             (NONE_OF_THESE, None) => return Err(Refusal::LoginWanted),
             (NONE_OF_THESE, Some(_)) => return Err(Refusal::LoginForeign(Vec::new())),
@@ -171,7 +169,7 @@ impl ExpectMethod {
 }
 
 impl ExpectStatus {
-    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress<Socks5>), Refusal> {
         let taken = fill(&mut self.answer, 2, seen);
         match self.answer[..] {
             // RFC 1929 §2 has 1 for the version. Some proxies repeat 5.
@@ -179,17 +177,11 @@ impl ExpectStatus {
                 let inquiry = ExpectReply::new(Expected::first(self.command));
                 Ok((
                     taken,
-                    Progress::Say(
-                        Secret(self.request),
-                        Inquiry::Socks5(Socks5::ExpectReply(inquiry)),
-                    ),
+                    Progress::Say(Secret(self.request), Socks5::ExpectReply(inquiry)),
                 ))
             }
             [1 | 5, _] => Err(Refusal::LoginRefused),
-            [1 | 5] => Ok((
-                taken,
-                Progress::More(Inquiry::Socks5(Socks5::ExpectStatus(self))),
-            )),
+            [1 | 5] => Ok((taken, Progress::More(Socks5::ExpectStatus(self)))),
             _ => Err(Refusal::NoAnswer("socks5", self.answer)),
         }
     }
@@ -203,7 +195,7 @@ impl ExpectReply {
         }
     }
 
-    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress), Refusal> {
+    fn take(mut self, seen: &[u8]) -> Result<(usize, Progress<Socks5>), Refusal> {
         let mut taken = 0;
         loop {
             let length = self.length()?;
@@ -212,12 +204,12 @@ impl ExpectReply {
             }
             let count = fill(&mut self.answer, length, &seen[taken..]);
             if count == 0 {
-                let inquiry = Inquiry::Socks5(Socks5::ExpectReply(self));
+                let inquiry = Socks5::ExpectReply(self);
                 return Ok((taken, Progress::More(inquiry)));
             }
             taken += count;
         }
-        let next = |expected| Inquiry::Socks5(Socks5::ExpectReply(Self::new(expected)));
+        let next = |expected| Socks5::ExpectReply(Self::new(expected));
         let Some(place) = place(&self.answer[3..]) else {
             return Err(Refusal::NoAnswer("socks5", self.answer));
         };
@@ -248,7 +240,7 @@ impl Expected {
         }
     }
 
-    fn fulfilled(self, place: Place, next: impl FnOnce(Self) -> Inquiry) -> Progress {
+    fn fulfilled<I>(self, place: Place, next: impl FnOnce(Self) -> I) -> Progress<I> {
         match self {
             // Where the proxy dialled from says nothing; half of them make it up.
             Self::Connected => Progress::Done(None),

@@ -7,9 +7,7 @@ use std::io;
 
 use super::end::{End, is_blocked};
 use crate::config::address::{Proxy, ProxyProtocol};
-use crate::protocol::http_connect::HttpConnect;
 use crate::protocol::proxy::{Command, Inquiry, Place, Progress, Refusal, Secret};
-use crate::protocol::socks::{Socks4, Socks5};
 use crate::report;
 
 /// One inquiry under way.
@@ -62,12 +60,12 @@ impl ProxyHandshake {
     pub fn begin(proxy: &Proxy, command: Command, place: &Place) -> Result<Self, Refusal> {
         let (outgoing, inquiry) = match proxy.protocol {
             ProxyProtocol::Socks4 | ProxyProtocol::Socks4a => {
-                Socks4::ask(command, place, proxy.user.as_deref().unwrap_or_default())?
+                Inquiry::socks4(command, place, proxy.user.as_deref().unwrap_or_default())?
             }
             ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => {
-                Socks5::ask(command, place, proxy.login().as_ref())
+                Inquiry::socks5(command, place, proxy.login().as_ref())
             }
-            ProxyProtocol::Http => HttpConnect::ask(place, proxy.login().as_ref()),
+            ProxyProtocol::Http => Inquiry::http(place, proxy.login().as_ref()),
         };
         Ok(Self {
             inquiry,

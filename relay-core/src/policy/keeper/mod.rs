@@ -7,13 +7,16 @@
 //! The caller does what [`Keeper::next`] says and reports what came of it: each [`Decision::Dial`] ends in exactly one of
 //! [`Keeper::welcomed`], [`Keeper::not_welcomed`] and [`Keeper::dial_failed`]; each link that was welcomed ends in [`Keeper::lost`].
 
+mod next;
+mod node;
+
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use self::node::Node;
 use super::backoff::Backoff;
-use super::idle::IdleLinks;
 use super::ticks::FORGOTTEN;
-use crate::limits::{IDLE_LINKS_MAX, LINK_DIALS_MAX, LINK_HEALTHY, LOOKUP_FRESH, SURPLUS_WINDOW};
+use crate::limits::LINK_HEALTHY;
 use crate::protocol::frame::NodeId;
 
 /// What the user asked for.
@@ -72,35 +75,6 @@ struct Place<A> {
     /// The last dial failed: one at a time probes it.
     down: bool,
     backoff: Backoff,
-}
-
-#[derive(Debug)]
-struct Node<L> {
-    id: NodeId,
-    links: usize,
-    idle: IdleLinks<L>,
-    /// Links that the node was asked to take back: their end is no failure.
-    returning: Vec<L>,
-    /// Clients that wait there now.
-    want: usize,
-    arrivals: Arrivals,
-    round_trip: Duration,
-    surplus: Surplus,
-}
-
-/// How many OPENs came in the last second: whichever of the current and the last whole second has more.
-#[derive(Debug)]
-struct Arrivals {
-    second: Instant,
-    before: usize,
-    current: usize,
-}
-
-/// The fewest idle links in the current window: so many more were never needed in it.
-#[derive(Debug)]
-struct Surplus {
-    window_ends: Instant,
-    idle_low: usize,
 }
 
 /// What is to be done.
@@ -369,122 +343,6 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.nodes.iter().map(|node| node.idle.len()).sum()
     }
 
-    /// The next thing to do, until there is none.
-    pub fn next(&mut self, now: Instant) -> Option<Decision<A, L>> {
-        if let Some(link) = self.next_return(now) {
-            return Some(Decision::Return(link));
-        }
-        let had_it = self.policy.only_one && (self.linked || self.dials() > 0);
-        if self.draining || had_it || self.links() >= self.policy.links_max {
-            return None;
-        }
-        let fresh = match self.lookup {
-            Lookup::Asked => return None,
-            Lookup::Stale => false,
-            Lookup::Answered { at } => self.policy.literal || now < at + LOOKUP_FRESH,
-        };
-        if !fresh {
-            // Asked only when a dial is due; before the first answer there is no address that could be due.
-            let due = self.places.is_empty() || self.due(now).is_some();
-            if !due || self.lookup_backoff.paused_until(now).is_some() {
-                return None;
-            }
-            self.lookup = Lookup::Asked;
-            return Some(Decision::Lookup);
-        }
-        let at = self.due(now)?;
-        self.places[at].dials += 1;
-        Some(Decision::Dial(self.places[at].address.clone()))
-    }
-
-    /// When `next` has something to do though nothing happened.
-    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let pauses = self
-            .places
-            .iter()
-            .filter_map(|place| place.backoff.paused_until(now));
-        let lookup = self.lookup_backoff.paused_until(now);
-        let windows = self
-            .nodes
-            .iter()
-            .filter(|node| !self.policy.one_each && node.idle.len() > self.policy.idle_min)
-            .map(|node| node.surplus.window_ends);
-        pauses.chain(lookup).chain(windows).min()
-    }
-
-    /// An idle link that is too many.
-    fn next_return(&mut self, now: Instant) -> Option<L> {
-        let Self {
-            nodes,
-            policy,
-            draining,
-            ..
-        } = self;
-        nodes.iter_mut().find_map(|node| {
-            let counts = !policy.only_one && !policy.one_each;
-            let too_many = *draining || (counts && node.has_surplus(policy.idle_min, now));
-            let link = too_many.then(|| node.idle.take_oldest()).flatten()?;
-            node.returning.push(link);
-            Some(link)
-        })
-    }
-
-    /// The address that is to be dialled now.
-    fn due(&self, now: Instant) -> Option<usize> {
-        let ready = |place: &Place<A>| {
-            let probes = place.dials == 0 && !self.policy.only_one;
-            place.backoff.paused_until(now).is_none() && (!place.down || probes)
-        };
-        if self.policy.one_each {
-            let free = |place: &Place<A>| place.links == 0 && place.dials == 0 && ready(place);
-            return self.places.iter().position(free);
-        }
-        let unknown = self.places.iter().position(|place| {
-            place.listed && ready(place) && place.dials == 0 && self.leads_nowhere(place)
-        });
-        unknown.or_else(|| {
-            self.nodes.iter().find_map(|node| {
-                let dials: usize = self
-                    .places
-                    .iter()
-                    .filter(|place| place.node == Some(node.id))
-                    .map(|place| place.dials)
-                    .sum();
-                let short = node.idle.len() + dials < node.idle_wanted(self.policy.idle_min, now)
-                    && dials < LINK_DIALS_MAX;
-                // Also by an address that the last answer did not give: names with many addresses give some in turn.
-                short.then(|| {
-                    self.places
-                        .iter()
-                        .position(|place| place.node == Some(node.id) && ready(place))
-                })?
-            })
-        })
-    }
-
-    /// No node is known behind the address, or that node has gone: a probe finds out.
-    fn leads_nowhere(&self, place: &Place<A>) -> bool {
-        place
-            .node
-            .is_none_or(|id| !self.nodes.iter().any(|node| node.id == id))
-    }
-
-    /// A failure asks for a new lookup, unless one is on its way.
-    fn stale_lookup(&mut self) {
-        if matches!(self.lookup, Lookup::Answered { .. }) && !self.policy.literal {
-            self.lookup = Lookup::Stale;
-        }
-    }
-
-    /// Drops nodes without links, and addresses that the name no longer has and that nothing uses.
-    fn forget(&mut self) {
-        self.nodes.retain(|node| node.links > 0);
-        let nodes = &self.nodes;
-        let known = |id| nodes.iter().any(|node| Some(node.id) == id);
-        self.places
-            .retain(|place| place.listed || place.dials + place.links > 0 || known(place.node));
-    }
-
     fn dials(&self) -> usize {
         self.places.iter().map(|place| place.dials).sum()
     }
@@ -500,101 +358,5 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
 
     fn node(&mut self, id: NodeId) -> Option<&mut Node<L>> {
         self.nodes.iter_mut().find(|node| node.id == id)
-    }
-}
-
-impl<L: Copy + Eq> Node<L> {
-    fn new(id: NodeId, round_trip: Duration, now: Instant) -> Self {
-        Self {
-            id,
-            links: 0,
-            idle: IdleLinks::new(),
-            returning: Vec::new(),
-            want: 0,
-            arrivals: Arrivals {
-                second: now,
-                before: 0,
-                current: 0,
-            },
-            round_trip,
-            surplus: Surplus {
-                window_ends: now + SURPLUS_WINDOW,
-                idle_low: usize::MAX,
-            },
-        }
-    }
-
-    /// With those for the clients that wait; but not more than would go back at once.
-    fn idle_wanted(&self, idle_min: usize, now: Instant) -> usize {
-        let target = self.idle_target(idle_min, now);
-        target
-            .saturating_add(self.want)
-            .min(IDLE_LINKS_MAX.max(target))
-    }
-
-    /// Whether one idle link more is to go back.
-    fn has_surplus(&mut self, idle_min: usize, now: Instant) -> bool {
-        let target = self.idle_target(idle_min, now);
-        let idle = self.idle.len();
-        let quiet = self.surplus.at(target, idle, now);
-        if quiet {
-            // Links were idle all that time: whoever waited when WANT was sent is served or gone.
-            self.want = 0;
-        }
-        quiet || idle > IDLE_LINKS_MAX.max(target)
-    }
-
-    /// As many as arrive while a new link is being made; but not more than came in a second, however long a node that was
-    /// stopped took for its WELCOME.
-    fn idle_target(&self, idle_min: usize, now: Instant) -> usize {
-        let arrive = self.arrivals.per_second(now) as f64 * self.round_trip.as_secs_f64().min(1.0);
-        (arrive.ceil() as usize).min(IDLE_LINKS_MAX).max(idle_min)
-    }
-}
-
-impl Arrivals {
-    fn count(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.second);
-        if passed >= Duration::from_secs(1) {
-            self.before = if passed < Duration::from_secs(2) {
-                self.current
-            } else {
-                0
-            };
-            self.current = 0;
-            self.second = now;
-        }
-        self.current += 1;
-    }
-
-    fn per_second(&self, now: Instant) -> usize {
-        match now.saturating_duration_since(self.second).as_secs() {
-            0 => self.before.max(self.current),
-            1 => self.current,
-            _ => 0,
-        }
-    }
-}
-
-impl Surplus {
-    fn saw(&mut self, idle: usize) {
-        self.idle_low = self.idle_low.min(idle);
-    }
-
-    /// Whether one more is to go back: the window is over, and in all of it there were more than `target`.
-    fn at(&mut self, target: usize, idle: usize, now: Instant) -> bool {
-        if now < self.window_ends {
-            return false;
-        }
-        if self.idle_low.min(idle) > target {
-            // Asked again for each link that goes back.
-            self.idle_low = self.idle_low.min(idle) - 1;
-            return true;
-        }
-        *self = Self {
-            window_ends: now + SURPLUS_WINDOW,
-            idle_low: idle,
-        };
-        false
     }
 }
