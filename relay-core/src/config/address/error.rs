@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::SERVICE_NAME_BYTES_MAX;
-use super::parse::{UNIX_NAME_BYTES_MAX, is_digits, is_host};
-use super::proxy::{ProxyFault, without_password};
+use super::names::SERVICE_NAME_BYTES_MAX;
+use super::text::{UNIX_NAME_BYTES_MAX, without_password};
 
 /// Why a word is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,23 +19,6 @@ impl AddressError {
         Self {
             word: without_password(word),
             fault,
-        }
-    }
-
-    /// The same error in the light of the word that follows: in `srv 80` the host is not wrong, it stands apart.
-    #[must_use]
-    pub fn followed_by(self, next: Option<&str>) -> Self {
-        let lacks_port = matches!(
-            self.fault,
-            AddressFault::NoPort | AddressFault::PortMissing(_) | AddressFault::BracketsBroken
-        );
-        let host = self.word.strip_suffix(':').unwrap_or(&self.word);
-        match next {
-            Some(port) if lacks_port && is_digits(port) && is_host(host) => Self {
-                fault: AddressFault::PortApart(format!("{host}:{port}")),
-                word: self.word,
-            },
-            _ => self,
         }
     }
 }
@@ -233,3 +215,70 @@ impl fmt::Display for AddressFault {
 impl std::error::Error for AddressFault {}
 
 const FORMS: &str = "PORT, HOST:PORT, [IPV6]:PORT, unix:PATH, fd:N or -";
+
+/// What can be wrong with the URL of a proxy. Each says what was expected instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyFault {
+    /// No `SCHEME://`.
+    NoScheme,
+    /// A scheme that is not spoken.
+    Scheme(String),
+    /// TLS to the proxy.
+    Https,
+    /// A scheme that cannot be asked to listen.
+    NoBind(String),
+    /// No port. What to write instead.
+    PortMissing(String),
+    /// What is wrong with the host or its port.
+    Address(Box<AddressFault>),
+    /// Neither a host nor one port.
+    NoHost,
+    /// A path, or a character of the login that ends it.
+    Path,
+    /// `%` without two hexadecimal digits behind it, or a user that is not UTF-8.
+    Percent,
+    /// A password for SOCKS 4.
+    PasswordUnknown,
+    /// A password without a user.
+    UserMissing,
+    /// A character that the protocol cannot carry in a user.
+    UserCharacter,
+    /// A user or a password that the protocol has no room for.
+    LoginLength,
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoScheme => write!(f, "no scheme: expected {SCHEMES}"),
+            Self::Scheme(scheme) => {
+                write!(f, "{scheme} is not spoken here: expected {SCHEMES}")
+            }
+            Self::Https => f.write_str(
+                "tls to a proxy is not spoken here: expected http, which asks the proxy in plain text",
+            ),
+            Self::NoBind(scheme) => {
+                write!(f, "a proxy is not asked to listen by {scheme}: expected socks5 or socks4")
+            }
+            Self::PortMissing(write) => write!(f, "no port: write {write}"),
+            Self::Address(fault) => fault.fmt(f),
+            Self::NoHost => f.write_str("expected one HOST:PORT"),
+            Self::Path => f.write_str(
+                "nothing follows the port; write / as %2F, ? as %3F and # as %23 in a password",
+            ),
+            Self::Percent => {
+                f.write_str("% stands before two hexadecimal digits, and a user is utf-8")
+            }
+            Self::PasswordUnknown => f.write_str("socks4 knows a user and no password"),
+            Self::UserMissing => f.write_str("a password without a user"),
+            Self::UserCharacter => {
+                f.write_str("the user has a character that the protocol cannot carry")
+            }
+            Self::LoginLength => f.write_str(
+                "expected a user and a password of 1 to 255 bytes each, for http of at most 4096",
+            ),
+        }
+    }
+}
+
+const SCHEMES: &str = "socks5://HOST:PORT, or socks5h, socks4, socks4a or http";

@@ -1,19 +1,18 @@
 //! Words that other programs would understand: socat's addresses, URLs, bare paths. None of them is an address here,
 //! and each is answered with what to write instead, or with why there is nothing to write.
 //!
-//! Not here: netcat's `HOST PORT`, which takes two words to recognise ([`AddressError::followed_by`]).
-//!
-//! [`AddressError::followed_by`]: super::AddressError::followed_by
+//! netcat's `HOST PORT` takes two words to recognise: [`AddressError::followed_by`].
 
-use super::AddressFault;
-use super::parse::{is_host, is_ports, parse_tcp, parse_unix, parse_word};
+use super::error::{AddressError, AddressFault};
+use super::host::is_host;
+use super::text::{is_digits, is_ports};
+use super::word::{parse_tcp, parse_unix};
 
 /// What is wrong with a word of another program's, if it is one.
 pub(super) fn explain_foreign(word: &str) -> Option<AddressFault> {
     explain_path(word)
         .or_else(|| explain_url(word))
         .or_else(|| explain_socat(word))
-        .or_else(|| explain_comma(word))
 }
 
 /// A path may hold a comma, so that behind `unix:` only what socat knows as an option is taken for one.
@@ -24,6 +23,25 @@ pub(super) fn explain_unix_options(name: &str) -> Option<AddressFault> {
         .split(',')
         .all(|option| SOCAT_UNIX_OPTIONS.contains(&keyword(option).as_str()))
         .then(|| AddressFault::SocatOptions(format!("unix:{path}")))
+}
+
+impl AddressError {
+    /// The same error in the light of the word that follows: in `srv 80` the host is not wrong, it stands apart.
+    #[must_use]
+    pub fn followed_by(self, next: Option<&str>) -> Self {
+        let lacks_port = matches!(
+            self.fault,
+            AddressFault::NoPort | AddressFault::PortMissing(_) | AddressFault::BracketsBroken
+        );
+        let host = self.word.strip_suffix(':').unwrap_or(&self.word);
+        match next {
+            Some(port) if lacks_port && is_digits(port) && is_host(host) => Self {
+                fault: AddressFault::PortApart(format!("{host}:{port}")),
+                word: self.word,
+            },
+            _ => self,
+        }
+    }
 }
 
 fn explain_path(word: &str) -> Option<AddressFault> {
@@ -115,16 +133,6 @@ fn explain_unix(name: &str) -> AddressFault {
         Ok(_) => AddressFault::Socat(format!("unix:{name}")),
         Err(fault) => fault,
     }
-}
-
-/// Behind a comma stand socat's options, or further ports of a list that is one word nowhere.
-fn explain_comma(word: &str) -> Option<AddressFault> {
-    let (address, options) = word.split_once(',')?;
-    Some(match parse_word(address) {
-        Err(fault) => fault,
-        Ok(_) if options.split(',').all(is_ports) => AddressFault::PortsJoined,
-        Ok(_) => AddressFault::SocatOptions(address.to_owned()),
-    })
 }
 
 /// What follows the hyphen of socat's keywords. Anything else there makes a host's name, such as `ssl-server`.

@@ -2,8 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::parse::{is_ports, parse_host, parse_ports};
-use super::{AddressFault, Target, TargetAt, TargetHost};
+use super::error::AddressFault;
+use super::host::{TargetHost, parse_host};
+use super::point::{Target, TargetAt};
+use super::ports::parse_ports;
+use super::text::is_ports;
 
 /// The parts of such a word.
 pub(super) struct FourWayWord<'a> {

@@ -1,19 +1,18 @@
 //! The grammar of addresses (relay-address(7)), from the whole word down to its ports.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
-use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::net::Ipv6Addr;
 
-use nix::net::if_::if_nametoindex;
-
+use super::error::{AddressError, AddressFault, ProxyFault};
 use super::foreign::{explain_foreign, explain_unix_options};
-use super::four_way::{FourWayWord, parse_four_way};
-use super::proxy::{Proxy, parse_bind_proxy, without_password};
-use super::{
-    AddressError, AddressFault, BindAddress, ListenAt, ListenHost, ListenPoint, ServiceName,
-    Target, TargetAt, TargetHost, UnixName,
-};
+use super::four_way::parse_four_way;
+use super::host::{BindAddress, HostWord, ListenHost, TargetHost, in_brackets, parse_host};
+use super::names::ServiceName;
+use super::point::{ListenAt, ListenPoint, Target, TargetAt};
+use super::ports::parse_port;
+use super::proxy::{Proxy, ProxyProtocol};
+use super::text::{is_digits, is_ports, without_password};
+use super::word::{Word, parse_descriptors, parse_tcp, parse_unix};
+use crate::protocol::proxy::Secret;
 
 /// Reads a word to listen on: one point, or one for each port of a range.
 pub fn parse_listen(word: &str) -> Result<Vec<ListenPoint>, AddressError> {
@@ -136,46 +135,6 @@ pub fn split_service(word: &str) -> (Option<ServiceName>, &str) {
     }
 }
 
-/// A word by its form alone, before anyone asks whether it is to listen or to dial.
-pub(super) enum Word<'a> {
-    Stdio,
-    Unix(UnixName),
-    SocksBind(Box<Proxy>),
-    Fd {
-        read: RawFd,
-        write: RawFd,
-    },
-    Tcp {
-        host: HostWord,
-        /// The text in front of the port, its colon included.
-        before_port: &'a str,
-        ports: RangeInclusive<u16>,
-    },
-    FourWay(FourWayWord<'a>),
-}
-
-pub(super) enum HostWord {
-    Empty,
-    Star,
-    Ip(IpAddr, u32),
-    Name(String),
-}
-
-impl HostWord {
-    /// What it means where something is dialled; `*` means nothing there.
-    pub(super) fn dialled(self) -> Option<TargetHost> {
-        match self {
-            Self::Star => None,
-            Self::Empty => Some(TargetHost::Localhost),
-            Self::Name(name) if name.eq_ignore_ascii_case("localhost") => {
-                Some(TargetHost::Localhost)
-            }
-            Self::Ip(ip, zone) => Some(TargetHost::Ip(ip, zone)),
-            Self::Name(name) => Some(TargetHost::Name(name)),
-        }
-    }
-}
-
 pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
     if word.is_empty() {
         return Err(AddressFault::Empty);
@@ -201,250 +160,125 @@ pub(super) fn parse_word(word: &str) -> Result<Word<'_>, AddressFault> {
     if let Some(four_way) = word.strip_prefix("4way:") {
         return parse_four_way(four_way).map(Word::FourWay);
     }
-    match explain_foreign(word) {
+    match explain_foreign(word).or_else(|| explain_comma(word)) {
         Some(fault) => Err(fault),
         None => parse_tcp(word),
     }
 }
 
-pub(super) fn parse_unix(name: &str) -> Result<UnixName, AddressFault> {
-    let (unix_name, bytes) = match name.strip_prefix('@') {
-        Some(name) => (UnixName::Abstract(name.as_bytes().to_vec()), name.len()),
-        None => (UnixName::Path(PathBuf::from(name)), name.len()),
-    };
-    match bytes {
-        0 => Err(AddressFault::UnixEmpty),
-        1..=UNIX_NAME_BYTES_MAX => Ok(unix_name),
-        _ => Err(AddressFault::UnixTooLong),
-    }
-}
-
-fn parse_descriptors(text: &str) -> Result<Word<'_>, AddressFault> {
-    let descriptor = |text: &str| match text.parse::<RawFd>() {
-        Ok(fd) if is_digits(text) => Ok(fd),
-        _ => Err(AddressFault::Descriptor),
-    };
-    let (read, write) = text.split_once(',').unwrap_or((text, text));
-    Ok(Word::Fd {
-        read: descriptor(read)?,
-        write: descriptor(write)?,
+/// Behind a comma stand socat's options, or further ports of a list that is one word nowhere.
+fn explain_comma(word: &str) -> Option<AddressFault> {
+    let (address, options) = word.split_once(',')?;
+    Some(match parse_word(address) {
+        Err(fault) => fault,
+        Ok(_) if options.split(',').all(is_ports) => AddressFault::PortsJoined,
+        Ok(_) => AddressFault::SocatOptions(address.to_owned()),
     })
 }
 
-pub(super) fn parse_tcp(word: &str) -> Result<Word<'_>, AddressFault> {
-    if word
-        .split_once('=')
-        .is_some_and(|(name, _)| !name.contains([':', '[']))
-    {
-        return Err(AddressFault::NameMalformed);
+/// Reads a URL: `SCHEME://[USER[:PASSWORD]@]HOST:PORT`.
+pub fn parse_proxy(url: &str) -> Result<Proxy, ProxyFault> {
+    let (scheme, rest) = url.split_once("://").ok_or(ProxyFault::NoScheme)?;
+    let protocol = match scheme.to_ascii_lowercase().as_str() {
+        "socks4" => ProxyProtocol::Socks4,
+        "socks4a" => ProxyProtocol::Socks4a,
+        "socks5" => ProxyProtocol::Socks5,
+        "socks5h" => ProxyProtocol::Socks5h,
+        "http" => ProxyProtocol::Http,
+        "https" => return Err(ProxyFault::Https),
+        _ => return Err(ProxyFault::Scheme(scheme.to_owned())),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '#']) {
+        return Err(ProxyFault::Path);
     }
-    if word.starts_with('[') {
-        let colon = word.rfind("]:").ok_or(AddressFault::BracketsBroken)? + 1;
-        return parse_host_and_ports(word, colon);
-    }
-    match word.rfind(':') {
-        None if word.starts_with(|first: char| first.is_ascii_digit()) && is_ports(word) => {
-            Ok(Word::Tcp {
-                host: HostWord::Empty,
-                before_port: "",
-                ports: parse_ports(word)?,
-            })
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        None => (None, rest),
+    };
+    let (host, port) = parse_place(place, protocol)?;
+    let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
+        None => (None, None),
+        Some((user, _)) if !login.is_some_and(|login| login.contains(':')) => {
+            (Some(decode(user)?), None)
         }
-        None if is_half_range(word) => Err(AddressFault::RangeHalf),
-        None => Err(AddressFault::NoPort),
-        Some(colon) if word[..colon].contains(':') => Err(explain_colons(word, colon)),
-        Some(colon) => parse_host_and_ports(word, colon),
-    }
-}
-
-fn parse_host_and_ports(word: &str, colon: usize) -> Result<Word<'_>, AddressFault> {
-    let (host, behind) = word.split_at(colon);
-    let host = parse_host(host, behind)?;
-    if behind == ":" {
-        return Err(AddressFault::PortMissing(word.to_owned()));
-    }
-    Ok(Word::Tcp {
+        Some((user, password)) => (Some(decode(user)?), Some(decode(password)?)),
+    };
+    let user = user
+        .map(|user| String::from_utf8(user).map_err(|_| ProxyFault::Percent))
+        .transpose()?;
+    let proxy = Proxy {
+        protocol,
         host,
-        before_port: &word[..=colon],
-        ports: parse_ports(&word[colon + 1..])?,
-    })
-}
-
-/// Several colons outside brackets: an IPv6 address, with a port or without, or nothing we know.
-fn explain_colons(word: &str, last_colon: usize) -> AddressFault {
-    let is_ipv6 = |text: &str| {
-        text.split('%')
-            .next()
-            .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
+        port,
+        user,
+        password: password.map(Secret),
     };
-    let (host, port) = (&word[..last_colon], &word[last_colon + 1..]);
-    // `::1` could be port 1 of every address, but it never is.
-    if host == ":" && is_ports(port) && port != "1" {
-        AddressFault::BracketsMissing(format!("[::]:{port}"))
-    } else if is_ipv6(host) && is_ports(port) {
-        AddressFault::BracketsMissing(format!("{}:{port}", in_brackets(host)))
-    } else if is_ipv6(word) {
-        AddressFault::BracketsMissing(format!("{}:PORT", in_brackets(word)))
-    } else {
-        AddressFault::UnknownForm
+    proxy.check_login()?;
+    Ok(proxy)
+}
+
+/// Reads the URL behind `bind+`.
+pub(super) fn parse_bind_proxy(url: &str) -> Result<Proxy, ProxyFault> {
+    let proxy = parse_proxy(url)?;
+    match proxy.protocol {
+        ProxyProtocol::Socks4 | ProxyProtocol::Socks5 => Ok(proxy),
+        other => Err(ProxyFault::NoBind(other.scheme().to_owned())),
     }
 }
 
-/// An IPv6 address as it is to be written, with a zone where it means nothing without one.
-fn in_brackets(ip: &str) -> String {
-    match ip.parse::<Ipv6Addr>() {
-        Ok(bare) if bare.is_unicast_link_local() => format!("[{ip}%{ZONE_EXAMPLE}]"),
-        _ => format!("[{ip}]"),
-    }
-}
-
-/// Whether a text can stand in front of a port.
-pub(super) fn is_host(text: &str) -> bool {
-    matches!(
-        parse_host(text, ""),
-        Ok(HostWord::Ip(..) | HostWord::Name(_))
-    )
-}
-
-/// What is `behind` the host is known only to be repeated in a message.
-pub(super) fn parse_host(host: &str, behind: &str) -> Result<HostWord, AddressFault> {
-    if host.is_empty() {
-        return Ok(HostWord::Empty);
-    }
-    if host == "*" {
-        return Ok(HostWord::Star);
-    }
-    if let Some(inner) = host.strip_prefix('[') {
-        return parse_ipv6(
-            inner
-                .strip_suffix(']')
-                .ok_or(AddressFault::BracketsBroken)?,
-            behind,
-        );
-    }
-    if let Ok(ip) = host.parse::<Ipv4Addr>() {
-        return Ok(HostWord::Ip(IpAddr::V4(ip), 0));
-    }
-    if looks_numeric(host) {
-        return Err(AddressFault::HostNumeric(host.to_owned()));
-    }
-    if !is_name(host) {
-        return Err(AddressFault::HostMalformed(host.to_owned()));
-    }
-    Ok(HostWord::Name(host.to_owned()))
-}
-
-fn parse_ipv6(inner: &str, behind: &str) -> Result<HostWord, AddressFault> {
-    let (ip, zone) = inner
-        .split_once('%')
-        .map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
-    let ip: Ipv6Addr = ip
-        .parse()
-        .map_err(|_| AddressFault::BracketsNotIpv6(inner.to_owned()))?;
-    let zone = match zone {
-        None => 0,
-        Some(zone) if is_digits(zone) => zone
-            .parse()
-            .map_err(|_| AddressFault::NoInterface(zone.to_owned()))?,
-        Some(zone) => {
-            if_nametoindex(zone).map_err(|_| AddressFault::NoInterface(zone.to_owned()))?
+fn parse_place(place: &str, protocol: ProxyProtocol) -> Result<(TargetHost, u16), ProxyFault> {
+    let targets = match parse_target(place) {
+        _ if is_digits(place) => return Err(ProxyFault::NoHost),
+        Ok(targets) => targets,
+        Err(error) => {
+            return Err(match error.fault {
+                AddressFault::NoPort
+                | AddressFault::PortMissing(_)
+                | AddressFault::BracketsBroken => {
+                    let scheme = protocol.scheme();
+                    let host = place.strip_suffix(':').unwrap_or(place);
+                    ProxyFault::PortMissing(format!("{scheme}://{host}:{}", protocol.usual_port()))
+                }
+                AddressFault::Empty => ProxyFault::NoHost,
+                fault => ProxyFault::Address(Box::new(fault)),
+            });
         }
     };
-    if ip.is_unicast_link_local() && zone == 0 {
-        let write = format!("[{ip}%{ZONE_EXAMPLE}]{behind}");
-        return Err(AddressFault::ZoneMissing(write));
-    }
-    match IpAddr::V6(ip).to_canonical() {
-        ip @ IpAddr::V4(_) => Ok(HostWord::Ip(ip, 0)),
-        ip @ IpAddr::V6(_) => Ok(HostWord::Ip(ip, zone)),
-    }
-}
-
-/// Whether the last label is a number. The resolver would read such a host as an address in one of the old
-/// spellings (`127.1`, `0x7f000001`, `2130706433`), which nobody means.
-fn looks_numeric(host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let last = host.rsplit('.').next().unwrap_or(host);
-    match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => is_digits(&last.replace('-', "")),
+    match targets.as_slice() {
+        [target] => match &target.at {
+            TargetAt::Tcp { host, port } => Ok((host.clone(), *port)),
+            _ => Err(ProxyFault::NoHost),
+        },
+        _ => Err(ProxyFault::NoHost),
     }
 }
 
-/// Whether a text can be a host's name (RFC 1123 §2.1, and the underscore that local networks use).
-fn is_name(host: &str) -> bool {
-    let relative = host.strip_suffix('.').unwrap_or(host);
-    let is_label = |label: &str| {
-        (1..=LABEL_BYTES_MAX).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            && !label.starts_with('-')
-    };
-    relative.len() <= NAME_BYTES_MAX && relative.split('.').all(is_label)
-}
-
-pub(super) fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, AddressFault> {
-    let Some((first, last)) = text.split_once('-') else {
-        let port = parse_port(text)?;
-        return Ok(port..=port);
-    };
-    if is_half_range(text) {
-        return Err(AddressFault::RangeHalf);
-    }
-    if !is_ports(text) {
-        return Err(AddressFault::PortNotNumber(text.to_owned()));
-    }
-    match (parse_port(first)?, parse_port(last)?) {
-        (0, _) => Err(AddressFault::RangeFromZero),
-        (first, last) if first > last => {
-            Err(AddressFault::RangeDescends(format!("{last}-{first}")))
+/// Takes the percent-encoding off (RFC 3986 §2.1).
+fn decode(text: &str) -> Result<Vec<u8>, ProxyFault> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
         }
-        (first, last) => Ok(first..=last),
+        let (digits, behind) = rest.split_first_chunk::<2>().ok_or(ProxyFault::Percent)?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(ProxyFault::Percent);
+        bytes.push((digit(digits[0])? << 4 | digit(digits[1])?) as u8);
+        rest = behind;
     }
+    Ok(bytes)
 }
-
-fn parse_port(text: &str) -> Result<u16, AddressFault> {
-    match text.parse() {
-        _ if text.is_empty() => Err(AddressFault::NoPort),
-        _ if !is_digits(text) => Err(AddressFault::PortNotNumber(text.to_owned())),
-        Ok(port) => Ok(port),
-        Err(_) => Err(AddressFault::PortTooHigh(text.to_owned())),
-    }
-}
-
-/// Whether a text is `PORT` or `PORT-PORT` by its form.
-pub(super) fn is_ports(text: &str) -> bool {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    is_digits(first) && is_digits(last)
-}
-
-/// Whether a text is a range that lacks its first or its last port.
-fn is_half_range(text: &str) -> bool {
-    match text.split_once('-') {
-        Some(("", port)) | Some((port, "")) => is_digits(port),
-        _ => false,
-    }
-}
-
-pub(super) fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// `sun_path` holds 108 bytes, one of them for the NUL (before the name if it is abstract, else behind it; unix(7)).
-pub(super) const UNIX_NAME_BYTES_MAX: usize = 107;
-
-/// RFC 1035 §2.3.4, less the root's length byte and the first label's.
-const NAME_BYTES_MAX: usize = 253;
-
-/// RFC 1035 §2.3.4.
-const LABEL_BYTES_MAX: usize = 63;
-
-/// The interface that a message takes for an example.
-const ZONE_EXAMPLE: &str = "eth0";
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::os::fd::RawFd;
+    use std::path::PathBuf;
+
+    use crate::config::address::UnixName;
     use proptest::prelude::*;
 
     use super::*;
@@ -981,5 +815,160 @@ mod tests {
             (0..RawFd::MAX).prop_map(|fd| format!("fd:{fd}")),
             (0..RawFd::MAX, 0..RawFd::MAX).prop_map(|(read, write)| format!("fd:{read},{write}")),
         ]
+    }
+}
+
+#[cfg(test)]
+mod proxy_tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(url: &str) -> Proxy {
+        parse_proxy(url).unwrap_or_else(|fault| panic!("{url}: {fault}"))
+    }
+
+    fn name(name: &str) -> TargetHost {
+        TargetHost::Name(name.to_owned())
+    }
+
+    #[test]
+    fn each_scheme_says_who_resolves_names() {
+        for (url, protocol, here) in [
+            ("socks4://fw:1080", ProxyProtocol::Socks4, true),
+            ("socks4a://fw:1080", ProxyProtocol::Socks4a, false),
+            ("socks5://fw:1080", ProxyProtocol::Socks5, true),
+            ("SOCKS5h://fw:1080/", ProxyProtocol::Socks5h, false),
+            ("http://fw:3128", ProxyProtocol::Http, false),
+        ] {
+            let proxy = parsed(url);
+            assert_eq!((proxy.protocol, &proxy.host), (protocol, &name("fw")));
+            assert_eq!(proxy.protocol.resolves_here(), here);
+        }
+    }
+
+    #[test]
+    fn a_login_may_hold_any_byte() {
+        let proxy = parsed("socks5://jo%40corp:p%3aw%2Fd%ff@[::1]:1080");
+        assert_eq!(proxy.user.as_deref(), Some("jo@corp"));
+        assert_eq!(proxy.password, Some(Secret(b"p:w/d\xff".to_vec())));
+        assert_eq!(proxy.host, TargetHost::Ip("::1".parse().unwrap(), 0));
+        let careless = parsed("http://jo:p@ss:w@fw:1");
+        assert_eq!(careless.password, Some(Secret(b"p@ss:w".to_vec())));
+        let user = parsed("http://jo@fw:1");
+        assert!(user.password.is_none() && user.lacks_password());
+        assert!(!parsed("http://jo:@fw:1").lacks_password());
+        assert!(!parsed("socks4://jo@fw:1").lacks_password());
+    }
+
+    #[test]
+    fn no_text_shows_a_password() {
+        let proxy = parsed("socks5://jo:secret@fw:1080");
+        assert_eq!(proxy.to_string(), "socks5 proxy fw:1080");
+        assert!(!format!("{proxy:?}").contains("secret"));
+        assert!(!format!("{:?}", proxy.login()).contains("secret"));
+        for (typed, shown) in [
+            ("socks5://jo:secret@fw:1080", "socks5://jo@fw:1080"),
+            ("socks5://jo:se@cr:et@fw:1080", "socks5://jo@fw:1080"),
+            ("bind+socks5://jo:secret/@fw", "bind+socks5://jo@fw"),
+            ("socks5://fw:1080", "socks5://fw:1080"),
+            ("unix:/run/a:b@c", "unix:/run/a:b@c"),
+        ] {
+            assert_eq!(without_password(typed), shown);
+        }
+    }
+
+    #[test]
+    fn each_url_that_cannot_be_used_is_refused_with_its_reason() {
+        for (url, why) in [
+            (
+                "fw:1080",
+                "no scheme: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
+            ),
+            (
+                "ssh://fw:22",
+                "ssh is not spoken here: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
+            ),
+            (
+                "https://fw:443",
+                "tls to a proxy is not spoken here: expected http, which asks the proxy in plain text",
+            ),
+            ("socks5://fw", "no port: write socks5://fw:1080"),
+            ("http://[::1]:", "no port: write http://[::1]:3128"),
+            ("http://[::1]", "no port: write http://[::1]:3128"),
+            ("socks5://", "expected one HOST:PORT"),
+            ("socks5://1080", "expected one HOST:PORT"),
+            ("socks5://-", "expected one HOST:PORT"),
+            ("socks5://fw:1-2", "expected one HOST:PORT"),
+            (
+                "socks5://unix:/run/x",
+                "nothing follows the port; write / as %2F, ? as %3F and # as %23 in a password",
+            ),
+            (
+                "socks5://jo:a/b@fw:1",
+                "nothing follows the port; write / as %2F, ? as %3F and # as %23 in a password",
+            ),
+            (
+                "socks5://fw:0",
+                "port 0 cannot be dialled: expected 1 to 65535",
+            ),
+            (
+                "socks5://::1:1080",
+                "an ipv6 address stands in brackets: write [::1]:1080",
+            ),
+            (
+                "socks5://jo:%4@fw:1",
+                "% stands before two hexadecimal digits, and a user is utf-8",
+            ),
+            (
+                "socks5://jo:%zz@fw:1",
+                "% stands before two hexadecimal digits, and a user is utf-8",
+            ),
+            (
+                "socks5://%ff:x@fw:1",
+                "% stands before two hexadecimal digits, and a user is utf-8",
+            ),
+            ("socks4://jo:x@fw:1", "socks4 knows a user and no password"),
+            (
+                "socks4://a%00@fw:1",
+                "the user has a character that the protocol cannot carry",
+            ),
+            (
+                "http://a%3a:x@fw:1",
+                "the user has a character that the protocol cannot carry",
+            ),
+            ("http://:x@fw:1", "a password without a user"),
+            (
+                "socks5://:x@fw:1",
+                "expected a user and a password of 1 to 255 bytes each, for http of at most 4096",
+            ),
+            (
+                "socks5://jo:@fw:1",
+                "expected a user and a password of 1 to 255 bytes each, for http of at most 4096",
+            ),
+        ] {
+            assert_eq!(parse_proxy(url).unwrap_err().to_string(), why, "{url}");
+        }
+        assert_eq!(
+            parse_bind_proxy("http://fw:3128").unwrap_err().to_string(),
+            "a proxy is not asked to listen by http: expected socks5 or socks4"
+        );
+        let long = format!("socks5://jo:{}@fw:1", "x".repeat(256));
+        assert_eq!(parse_proxy(&long), Err(ProxyFault::LoginLength));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(url in ".*", grammar in r"(socks[45][ah]?|http)://[0-9a-f:\[\]%@./-]{0,24}") {
+            for url in [&url, &grammar] {
+                let _ = (parse_proxy(url), without_password(url));
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 1..256)) {
+            let encoded: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(parsed(&format!("socks5://jo:{encoded}@fw:1")).password, Some(Secret(bytes)));
+        }
     }
 }
