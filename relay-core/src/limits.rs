@@ -193,3 +193,5 @@ const _: () = {
     );
     assert!(LINK_READ_BYTES <= COPY_BYTES, "one buffer serves both");
 };
+/// Ports in the list of one name: the place in the list is told in 16 bits.
+pub const SERVICE_PORTS_MAX: usize = 65_535;

@@ -1,11 +1,11 @@
 //! The settings that all sessions of a process share, and the defaults of the options.
 
-use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::address::{BindAddress, Proxy};
+use crate::config::family::Family;
 use crate::config::options::{ClientOptions, Common, Dialing, Switch};
 use crate::linux::privileges::User;
 use crate::policy::access_list::AccessList;
@@ -83,29 +83,6 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self::new(&Common::default(), &Dialing::default(), false)
-    }
-}
-
-/// Which addresses names and wildcards may stand for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4 and IPv6.
-    #[default]
-    Any,
-    /// IPv4 alone (`-4`).
-    V4,
-    /// IPv6 alone (`-6`).
-    V6,
-}
-
-impl Family {
-    /// Whether an address is of this family.
-    pub fn allows(self, ip: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => ip.is_ipv4(),
-            Self::V6 => ip.is_ipv6(),
-        }
     }
 }
 

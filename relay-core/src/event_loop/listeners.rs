@@ -12,7 +12,7 @@ use mio::Registry;
 use mio::event::Event;
 
 use crate::config::address::{ListenAt, ListenPoint, Proxy};
-use crate::config::settings::Family;
+use crate::config::family::Family;
 use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
 use crate::linux::sandbox::Needs;
 use crate::report::{self, Report};

@@ -272,7 +272,8 @@ mod tests {
     use mio::{Poll, Token, Waker};
     use std::net::{IpAddr, SocketAddr, TcpListener};
 
-    use crate::config::settings::{Family, Settings};
+    use crate::config::family::Family;
+    use crate::config::settings::Settings;
     use crate::sockets::options::Purpose;
 
     const KEY: Key = Key {

@@ -23,7 +23,7 @@ use super::resolve::lookup_reason;
 use super::socket_address::{unix_address, with_zone};
 use super::socket_file::{SocketFile, is_stale};
 use crate::config::address::{ListenAt, ListenHost, UnixName};
-use crate::config::settings::Family;
+use crate::config::family::Family;
 use crate::limits::BACKLOG;
 
 /// A bound socket that clients or links come in by.

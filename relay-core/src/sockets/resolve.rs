@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use mio::Waker;
 
-use crate::config::settings::Family;
+use crate::config::family::Family;
 use crate::limits::{ADDRESSES_MAX, LOOKUP_FRESH, RESOLVERS_MAX};
 use crate::token::Key;
 

@@ -155,4 +155,4 @@ fn is_pure(file: &ProductFile) -> bool {
 }
 
 const REPORT: &str = "relay-core/src/report.rs";
-const MAIN_LINES_MAX: usize = 120;
+const MAIN_LINES_MAX: usize = 40;

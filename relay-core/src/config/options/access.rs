@@ -4,7 +4,7 @@ use clap::parser::ArgMatches;
 use clap::{ArgAction, Args, Command, Error, FromArgMatches};
 use ipnet::IpNet;
 
-use super::parse_count;
+use super::values::parse_count;
 use crate::policy::access_list::{AccessList, Rule, Verdict, parse_network};
 
 /// For the tools that clients come to.

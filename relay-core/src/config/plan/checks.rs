@@ -8,12 +8,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-use super::{PlanError, Service};
+use super::error::PlanError;
+use super::words::Service;
 use crate::config::address::{
     BindAddress, ListenAt, ListenHost, ListenPoint, Target, TargetAt, TargetHost,
 };
+use crate::config::family::Family;
 use crate::config::options::Common;
-use crate::config::settings::Family;
 
 /// What the checks that span a whole command line remember of its words.
 #[derive(Default)]

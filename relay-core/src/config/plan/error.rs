@@ -6,12 +6,10 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SERVICE_PORTS_MAX;
-use super::proxies::PASSWORD_VARIABLE;
 use crate::config::address::{AddressError, BindAddress, ProxyFault, ServiceName};
-use crate::config::settings::Family;
+use crate::config::family::Family;
 use crate::keyed::KeyError;
-use crate::limits::{PROXIES_MAX, SERVICES_MAX};
+use crate::limits::{PROXIES_MAX, SERVICE_PORTS_MAX, SERVICES_MAX};
 use crate::report::reason;
 
 /// Why a command line makes no plan. Each is for the user to mend: exit status 100.
@@ -338,3 +336,6 @@ impl From<AddressError> for PlanError {
         Self::Address(error)
     }
 }
+
+/// Where a password comes from if neither a URL nor a file has it.
+pub(super) const PASSWORD_VARIABLE: &str = "RELAY_VIA_PASSWORD";

@@ -9,13 +9,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::PlanError;
+use super::error::{PASSWORD_VARIABLE, PlanError};
 use crate::config::address::{
     ListenAt, ListenPoint, Proxy, ProxyProtocol, Target, TargetAt, TargetHost, parse_proxy,
     without_password,
 };
+use crate::config::family::Family;
 use crate::config::options::{Common, TypedUrl};
-use crate::config::settings::Family;
 use crate::limits::PROXIES_MAX;
 use crate::protocol::proxy::Secret;
 
@@ -189,9 +189,6 @@ fn read_password(path: &Path) -> io::Result<Secret> {
         false => Ok(Secret(line.to_vec())),
     }
 }
-
-/// Where a password comes from if neither a URL nor a file has it.
-pub(super) const PASSWORD_VARIABLE: &str = "RELAY_VIA_PASSWORD";
 
 const OTHERS_MAY_READ: u32 = 0o004;
 

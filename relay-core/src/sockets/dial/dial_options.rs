@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::address::{BindAddress, Proxy};
-use crate::config::settings::{Family, Settings};
+use crate::config::family::Family;
+use crate::config::settings::Settings;
 use crate::report::Report;
 use crate::sockets::dial_queue::DialQueue;
 use crate::sockets::options::Purpose;

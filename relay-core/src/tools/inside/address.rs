@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::config::address::{Proxy, Target, TargetAt, TargetHost, UnixName};
-use crate::config::settings::Family;
+use crate::config::family::Family;
 use crate::sockets::resolve::localhost;
 use crate::sockets::socket_address::with_zone;
 
