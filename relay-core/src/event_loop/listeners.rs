@@ -6,14 +6,15 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::Registry;
 use mio::event::Event;
 
+use super::accept_pause::AcceptPause;
 use crate::config::address::{ListenAt, ListenPoint, Proxy};
 use crate::config::family::Family;
-use crate::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, BACKLOG, SHORTAGE_OVER};
+use crate::limits::BACKLOG;
 use crate::linux::sandbox::Needs;
 use crate::report::{self, Report};
 use crate::sockets::accepted::Accepted;
@@ -35,7 +36,7 @@ pub struct Listeners {
     names: Names,
     /// Listeners that may have connections.
     ready: VecDeque<ListenerId>,
-    pause: Option<Pause>,
+    pause: Option<AcceptPause>,
     /// Those that a proxy keeps.
     binds: Vec<ListenerId>,
     /// Those of them that have not listened yet, and are waited for.
@@ -55,12 +56,6 @@ enum WayIn {
     Socket(Listener),
     /// A proxy listens.
     Proxy(Box<SocksBind>),
-}
-
-#[derive(Debug)]
-struct Pause {
-    until: Instant,
-    length: Duration,
 }
 
 /// What an attempt to accept gave.
@@ -390,32 +385,16 @@ impl Listeners {
         }
     }
 
-    /// Stops accepting for a while, each time twice as long, and says so the first time. That a connection could be accepted in
-    /// between says little: what it was accepted with may be what was missing next.
+    /// Stops accepting for a while.
     pub fn pause(&mut self, error: &io::Error, report: &Report, now: Instant) {
-        let length = match &self.pause {
-            Some(pause) if now < pause.until + SHORTAGE_OVER => {
-                (pause.length * 2).min(ACCEPT_PAUSE_MAX)
-            }
-            _ => {
-                report.warning(format_args!(
-                    "unable to accept, trying again: {}",
-                    report::reason(error)
-                ));
-                ACCEPT_PAUSE_MIN
-            }
-        };
-        self.pause = Some(Pause {
-            until: now + length,
-            length,
-        });
+        self.pause = Some(AcceptPause::after(self.pause.take(), error, report, now));
     }
 
     /// When accepting goes on, if it pauses and there is something to accept.
     pub fn paused_until(&self, now: Instant) -> Option<Instant> {
         self.pause
             .as_ref()
-            .map(|pause| pause.until)
+            .map(AcceptPause::until)
             .filter(|until| *until > now && !self.ready.is_empty())
     }
 }

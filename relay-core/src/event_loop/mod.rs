@@ -1,6 +1,7 @@
 //! The loop: eight phases, in the order of `run`. The clock is read where it waits, and nowhere else; only [`Tool::run`] moves
 //! bytes.
 
+mod accept_pause;
 pub mod admission;
 pub mod announcements;
 mod confine;
@@ -341,7 +342,7 @@ fn accept_ready<T: Tool>(
                 Accept::Gone => {}
                 Accept::Empty => break,
                 Accept::Listening(address) => {
-                    announcements.tell_address(listener, &address, context)
+                    announcements.tell_address(listener, &address, context);
                 }
                 Accept::Unbound(fault) => announcements.tell_fault(listener, &fault, context)?,
                 Accept::Failed(error) => {

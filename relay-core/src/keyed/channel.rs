@@ -13,14 +13,11 @@ use std::fmt;
 use std::io;
 
 use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
-};
-use rustls::{AlertDescription, CertificateError, Error};
 
+use super::fault::{ALERT, Fault, fault, stranger};
 use super::identity::Proof;
+use super::records::{Connection, Hands, Held, Step, Task};
 use crate::limits::{TLS_BATCH_BYTES, TLS_FRUITLESS_READS_MAX};
 
 /// What carries the records.
@@ -48,11 +45,6 @@ pub struct Channel {
     outward: Half,
 }
 
-enum Connection {
-    Client(UnbufferedClientConnection),
-    Server(UnbufferedServerConnection),
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Half {
     Open,
@@ -70,34 +62,6 @@ enum Stage {
     Failed(Fault),
 }
 
-/// Bytes of which the first have been used.
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-/// Why there is no channel with this peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The peer has proved another key.
-    WrongKey,
-    /// The peer says so of this side.
-    Refused,
-    /// The peer sends the frames of a link without a key.
-    NoKey,
-    /// The peer sends something else.
-    NotTls,
-    /// One of the two has `--raw`.
-    OtherInner,
-    /// The peer is the same tool.
-    SameRole,
-    /// The peer sends without saying anything.
-    Endless,
-    /// As rustls puts it.
-    Tls(String),
-}
-
 /// The work of one call; lives in the thread.
 struct Scratch {
     input: Box<[u8]>,
@@ -112,34 +76,6 @@ thread_local! {
         output: vec![0; OUTPUT_BYTES].into(),
         first: vec![0; RECORD_PAYLOAD].into(),
     });
-}
-
-/// What is to be done with what comes up.
-struct Hands<'a> {
-    /// Where decrypted bytes go, and how many have.
-    room: &'a mut [u8],
-    filled: usize,
-    decrypted: &'a mut Held,
-    outgoing: &'a mut Held,
-    output: &'a mut [u8],
-    /// What is sent once sending is possible; how many bytes of records that gave.
-    task: Task<'a>,
-    written: usize,
-}
-
-enum Task<'a> {
-    Nothing,
-    Send(&'a [u8], &'a [u8]),
-    Close,
-}
-
-/// What came up.
-enum Step {
-    /// There may be more.
-    Again,
-    PeerClosed,
-    /// More bytes are needed.
-    Blocked,
 }
 
 impl Channel {
@@ -458,162 +394,10 @@ struct Done {
     written: usize,
 }
 
-impl Hands<'_> {
-    fn step<D>(&mut self, status: UnbufferedStatus<'_, '_, D>) -> (usize, Result<Step, Error>) {
-        let mut discard = status.discard;
-        let step = status.state.and_then(|state| match state {
-            ConnectionState::ReadTraffic(mut traffic) => {
-                while let Some(record) = traffic.next_record() {
-                    let record = record?;
-                    discard += record.discard;
-                    self.deliver(record.payload);
-                }
-                Ok(Step::Again)
-            }
-            ConnectionState::EncodeTlsData(mut data) => {
-                let count = data.encode(self.output).map_err(too_large)?;
-                self.outgoing.extend(&self.output[..count]);
-                Ok(Step::Again)
-            }
-            ConnectionState::TransmitTlsData(data) => {
-                // It is ours to send now, before all else.
-                data.done();
-                Ok(Step::Again)
-            }
-            ConnectionState::WriteTraffic(traffic) => {
-                self.work(traffic)?;
-                Ok(Step::Blocked)
-            }
-            ConnectionState::PeerClosed => Ok(Step::PeerClosed),
-            // Early data is never offered.
-            _ => Ok(Step::Blocked),
-        });
-        (discard, step)
-    }
-
-    fn deliver(&mut self, payload: &[u8]) {
-        let (now, later) = payload.split_at(payload.len().min(self.room.len() - self.filled));
-        self.room[self.filled..self.filled + now.len()].copy_from_slice(now);
-        self.filled += now.len();
-        self.decrypted.extend(later);
-    }
-
-    fn work<D>(&mut self, mut traffic: WriteTraffic<'_, D>) -> Result<(), Error> {
-        match std::mem::replace(&mut self.task, Task::Nothing) {
-            Task::Nothing => {}
-            Task::Send(first, rest) => {
-                for part in [first, rest] {
-                    let room = &mut self.output[self.written..];
-                    self.written += traffic.encrypt(part, room).map_err(exhausted)?;
-                }
-            }
-            Task::Close => {
-                self.written = traffic.queue_close_notify(self.output).map_err(exhausted)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Connection {
-    fn step(&mut self, input: &mut [u8], hands: &mut Hands<'_>) -> (usize, Result<Step, Error>) {
-        match self {
-            Self::Client(connection) => hands.step(connection.process_tls_records(input)),
-            Self::Server(connection) => hands.step(connection.process_tls_records(input)),
-        }
-    }
-
-    fn has_more_to_say(&self) -> bool {
-        match self {
-            Self::Client(connection) => connection.wants_write(),
-            Self::Server(connection) => connection.wants_write(),
-        }
-    }
-
-    /// What the peer has proved, once the handshake is done.
-    fn proof(&self) -> Option<Proof> {
-        let (handshaking, presented) = match self {
-            Self::Client(connection) => {
-                (connection.is_handshaking(), connection.peer_certificates())
-            }
-            Self::Server(connection) => {
-                (connection.is_handshaking(), connection.peer_certificates())
-            }
-        };
-        let presented: &[CertificateDer<'_>] = presented.filter(|_| !handshaking)?;
-        Proof::of(presented.first()?)
-    }
-}
-
-impl Held {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.at..]
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// So many were used. When none are left, the memory goes too.
-    fn advance(&mut self, count: usize) {
-        self.at += count;
-        if self.at >= self.bytes.len() {
-            *self = Self::default();
-        }
-    }
-
-    fn take(&mut self, buffer: &mut [u8]) -> usize {
-        let count = self.rest().len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest()[..count]);
-        if count > 0 {
-            self.advance(count);
-        }
-        count
-    }
-}
-
 /// As many bytes of records as hold what the buffer has room for, and at least one whole record.
 fn read_limit(room: usize) -> usize {
     let records = room.min(TLS_BATCH_BYTES) / RECORD_PAYLOAD;
     (room.min(TLS_BATCH_BYTES) + records * RECORD_OVERHEAD).max(RECORD_BYTES_MAX)
-}
-
-/// The first byte tells who cannot be meant.
-fn stranger(first: u8) -> Option<Fault> {
-    match first {
-        0x80.. => Some(Fault::NoKey),
-        ALERT | HANDSHAKE => None,
-        _ => Some(Fault::NotTls),
-    }
-}
-
-fn fault(error: Error) -> Fault {
-    use AlertDescription as Alert;
-    match error {
-        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
-            Fault::WrongKey
-        }
-        Error::AlertReceived(
-            Alert::AccessDenied | Alert::BadCertificate | Alert::CertificateUnknown,
-        ) => Fault::Refused,
-        Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {
-            Fault::OtherInner
-        }
-        Error::InappropriateHandshakeMessage { .. } => Fault::SameRole,
-        error => Fault::Tls(error.to_string()),
-    }
-}
-
-fn too_large(error: EncodeError) -> Error {
-    Error::General(error.to_string())
-}
-
-fn exhausted(error: EncryptError) -> Error {
-    Error::General(error.to_string())
 }
 
 /// What waits is the wire's to take later.
@@ -623,46 +407,6 @@ fn unblocked(result: io::Result<()>) -> io::Result<()> {
         result => result,
     }
 }
-
-impl Fault {
-    /// Somebody has to change something before this peer is of use.
-    pub fn is_lasting(&self) -> bool {
-        match self {
-            Self::WrongKey | Self::Refused | Self::NoKey | Self::OtherInner | Self::SameRole => {
-                true
-            }
-            Self::NotTls | Self::Endless | Self::Tls(_) => false,
-        }
-    }
-}
-
-/// The fault behind a failed call, if it is one of the channel.
-pub fn link_fault(error: &io::Error) -> Option<&Fault> {
-    error.get_ref()?.downcast_ref()
-}
-
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
-        Self::new(io::ErrorKind::InvalidData, fault)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WrongKey => f.write_str("the other node has another key"),
-            Self::Refused => f.write_str("the other node does not accept this one's key"),
-            Self::NoKey => f.write_str("the other node has no key: --key-file on one side only?"),
-            Self::NotTls => f.write_str("not a link"),
-            Self::OtherInner => f.write_str("--raw on one side only"),
-            Self::SameRole => f.write_str("the peer is the same tool"),
-            Self::Endless => f.write_str("records without end"),
-            Self::Tls(why) => write!(f, "tls: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for Fault {}
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -674,10 +418,6 @@ impl fmt::Debug for Channel {
             .finish_non_exhaustive()
     }
 }
-
-/// Content types (RFC 8446 §5.1).
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
 
 /// An alert (RFC 8446 §6) that needs no keys: what a peer that speaks no TLS hears.
 const HANDSHAKE_FAILURE: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 40];

@@ -8,8 +8,10 @@
 //! ([`Proof`]), so that a node can part from links whose secret is gone from the file.
 
 mod channel;
+mod fault;
 mod file;
 mod identity;
+mod records;
 mod verifier;
 
 use std::fmt;
@@ -34,7 +36,8 @@ use self::verifier::OnlyThese;
 use crate::limits::HANDSHAKES_PER_TURN;
 use crate::report::Report;
 
-pub use channel::{Channel, Fault, Wire, link_fault};
+pub use channel::{Channel, Wire};
+pub use fault::{Fault, link_fault};
 pub use file::{KeyError, KeyFile};
 pub use identity::{Proof, Role};
 

@@ -8,6 +8,7 @@
 //! All of it belongs to a thread and to the threads that it starts. There is only one when the sandbox is entered; those that resolve
 //! names are started on the way.
 
+mod call_table;
 pub mod calls;
 pub mod files;
 pub mod ports;

@@ -4,18 +4,19 @@
 //! What the socket does not take at once is kept here: bytes of control frames, and the announced payload of a session that
 //! is over, which must still be completed. Both are bounded by what one frame may hold.
 
+mod transfer;
+
 use std::io;
 use std::time::Instant;
 
 use mio::Registry;
 
-use crate::event_loop::pump_resources::{Buffers, PumpResources};
-use crate::limits::{BULK_BYTES_MIN, FRAME_HEADER_BYTES, LINK_READ_BYTES, WINDOW_PROBES_MAX};
-use crate::linux::splice::Pipe;
+use crate::event_loop::pump_resources::PumpResources;
+use crate::limits::{LINK_READ_BYTES, WINDOW_PROBES_MAX};
 use crate::linux::tcp_info::{tcp_info, unread_bytes};
-use crate::protocol::frame::Kind;
 use crate::protocol::link::{Event, Expired, Fault, Link};
-use crate::session::pump::{InFlight, ReadOutcome, Sink, Source};
+use crate::session::pump::InFlight;
+use crate::session::transfer::{ReadOutcome, Source};
 use crate::sockets::end::{End, is_blocked};
 
 /// A link's socket and its protocol.
@@ -82,7 +83,7 @@ impl LinkEnd {
     pub fn read(&mut self, resources: &mut PumpResources) -> Option<LinkInput> {
         loop {
             match self.take(&mut resources.buffers, false, resources.now) {
-                ReadOutcome::LinkInput(news) => return Some(news),
+                ReadOutcome::Event(news) => return Some(news),
                 ReadOutcome::Blocked | ReadOutcome::Eof | ReadOutcome::Failed(_) => return None,
                 ReadOutcome::Bytes(..) | ReadOutcome::Bulk => {}
             }
@@ -188,7 +189,7 @@ impl LinkEnd {
     }
 
     /// Sends what the socket did not take before, as far as it was announced; fails with `WouldBlock` while any is left.
-    fn send_leftovers(&mut self, now: Instant) -> io::Result<()> {
+    pub(super) fn send_leftovers(&mut self, now: Instant) -> io::Result<()> {
         self.end.flush()?;
         while !self.unsent.is_empty() {
             let count = self.end.send(&self.unsent, &[], false)?;
@@ -218,7 +219,7 @@ impl LinkEnd {
     }
 
     /// Sends `head` and then `body`; what is not taken of the head is kept. Returns how much of the body was sent.
-    fn send_head(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
+    pub(super) fn send_head(&mut self, head: &[u8], body: &[u8], more: bool) -> io::Result<usize> {
         let sent = match self.end.send(head, body, more) {
             Ok(sent) => sent,
             Err(error) if is_blocked(&error) => 0,
@@ -238,7 +239,12 @@ impl LinkEnd {
     }
 
     /// Announces up to `count` bytes, if none are announced; the header, with what waits, is in `head`.
-    fn announce(&mut self, count: usize, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
+    pub(super) fn announce(
+        &mut self,
+        count: usize,
+        head: &mut Vec<u8>,
+        now: Instant,
+    ) -> io::Result<usize> {
         self.send_leftovers(now)?;
         head.clear();
         if self.protocol.announced_left() == 0 {
@@ -250,152 +256,3 @@ impl LinkEnd {
         Ok(count.min(self.protocol.announced_left() as usize))
     }
 }
-
-impl Source for LinkEnd {
-    type LinkInput = LinkInput;
-
-    fn spliceable(&self, buffers: &Buffers, _: bool) -> Option<usize> {
-        let left = self.protocol.payload_left() as usize;
-        // What was read past the header is in the window, and comes first.
-        let next = buffers.window.unused().is_empty()
-            && !self.protocol.drops_payload()
-            && self.end.can_be_spliced();
-        (next && left >= BULK_BYTES_MIN).then_some(left)
-    }
-
-    fn splice_in(&mut self, pipe: &mut Pipe, max: usize, now: Instant) -> io::Result<usize> {
-        let count = self.end.splice_in(pipe, max)?;
-        self.protocol
-            .payload_taken(count as u32, now)
-            .map_err(io::Error::other)?;
-        Ok(count)
-    }
-
-    fn take<'b>(
-        &mut self,
-        buffers: &'b mut Buffers,
-        bulk: bool,
-        now: Instant,
-    ) -> ReadOutcome<'b, LinkInput> {
-        loop {
-            if self.share == 0 {
-                return ReadOutcome::Blocked;
-            }
-            let window = &mut buffers.window;
-            let unused = window.unused().len();
-            let left = self.protocol.payload_left() as usize;
-            if left > 0 && unused > 0 {
-                let count = left.min(unused);
-                let dropped = self.protocol.drops_payload();
-                if let Err(fault) = self.protocol.payload_taken(count as u32, now) {
-                    return ReadOutcome::LinkInput(LinkInput::Fault(fault));
-                }
-                if dropped {
-                    window.advance(count);
-                    self.share = self.share.saturating_sub(count);
-                    continue;
-                }
-                let end_follows = left == count && window.unused()[count..].starts_with(&END);
-                return ReadOutcome::Bytes(buffers.window.advance(count), end_follows);
-            }
-            if left == 0 && unused > 0 {
-                match self.protocol.receive(window.unused(), now) {
-                    Ok((_, Event::Incomplete)) => {}
-                    Ok((count, event)) => {
-                        window.advance(count);
-                        self.share = self.share.saturating_sub(count);
-                        match event {
-                            Event::Payload if self.spliceable(buffers, bulk).is_some() => {
-                                return ReadOutcome::Bulk;
-                            }
-                            Event::Payload | Event::Handled => continue,
-                            event => return ReadOutcome::LinkInput(LinkInput::Frame(event)),
-                        }
-                    }
-                    Err(fault) => return ReadOutcome::LinkInput(LinkInput::Fault(fault)),
-                }
-            }
-            // What cannot be spliced can at least be read to where it is sent from.
-            if left >= BULK_BYTES_MIN
-                && !self.end.can_be_spliced()
-                && !self.protocol.drops_payload()
-            {
-                let room = left.min(buffers.copy.len());
-                return match self.end.recv(&mut buffers.copy[..room]) {
-                    Ok(0) => ReadOutcome::LinkInput(LinkInput::Eof),
-                    Ok(count) => match self.protocol.payload_taken(count as u32, now) {
-                        Ok(()) => ReadOutcome::Bytes(&buffers.copy[..count], false),
-                        Err(fault) => ReadOutcome::LinkInput(LinkInput::Fault(fault)),
-                    },
-                    Err(error) if is_blocked(&error) => ReadOutcome::Blocked,
-                    Err(error) => ReadOutcome::LinkInput(LinkInput::Failed(error)),
-                };
-            }
-            // In bulk a header is read by itself, so that all of its payload can be spliced.
-            let wanted = if bulk && left == 0 && unused == 0 && self.end.can_be_spliced() {
-                FRAME_HEADER_BYTES
-            } else {
-                usize::MAX
-            };
-            match self.end.recv(window.room(wanted)) {
-                Ok(0) => return ReadOutcome::LinkInput(LinkInput::Eof),
-                Ok(count) => window.grow(count),
-                Err(error) if is_blocked(&error) => return ReadOutcome::Blocked,
-                Err(error) => return ReadOutcome::LinkInput(LinkInput::Failed(error)),
-            }
-        }
-    }
-
-    fn ended(&self) -> ReadOutcome<'static, LinkInput> {
-        ReadOutcome::LinkInput(LinkInput::Eof)
-    }
-
-    fn broke(&self, error: io::Error) -> ReadOutcome<'static, LinkInput> {
-        ReadOutcome::LinkInput(LinkInput::Failed(error))
-    }
-}
-
-impl Sink for LinkEnd {
-    fn put(
-        &mut self,
-        bytes: &[u8],
-        more: bool,
-        head: &mut Vec<u8>,
-        now: Instant,
-    ) -> io::Result<usize> {
-        let count = self.announce(bytes.len(), head, now)?;
-        let mut sent = self.send_head(head, &bytes[..count], more)?;
-        if sent == 0 {
-            // A descriptor that is no socket takes the head and the body one by one.
-            sent = self.end.send(&[], &bytes[..count], more)?;
-        }
-        self.protocol.payload_sent(sent as u32, now);
-        Ok(sent)
-    }
-
-    fn put_pipe(&mut self, pipe: &mut Pipe, head: &mut Vec<u8>, now: Instant) -> io::Result<usize> {
-        let count = self.announce(pipe.held(), head, now)?;
-        if !head.is_empty() {
-            self.send_head(head, &[], true)?;
-        }
-        let sent = self.end.splice_out(pipe, count)?;
-        self.protocol.payload_sent(sent as u32, now);
-        Ok(sent)
-    }
-
-    fn takes_pipes(&self) -> bool {
-        self.end.takes_pipes()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.end.flush()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.protocol.end();
-        Ok(())
-    }
-}
-
-/// The whole END frame.
-const END: [u8; FRAME_HEADER_BYTES] = [Kind::End as u8, 0, 0, 0];

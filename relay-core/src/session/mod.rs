@@ -12,3 +12,4 @@ pub mod plain;
 pub mod pump;
 pub mod relay;
 pub mod timeouts;
+pub mod transfer;

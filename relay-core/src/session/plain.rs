@@ -120,7 +120,7 @@ impl Session {
                 back.expect_reset();
                 Progress::Again
             }
-            Verdict::LinkInput(never) => match never {},
+            Verdict::Event(never) => match never {},
         }
     }
 

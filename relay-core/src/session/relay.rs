@@ -110,7 +110,7 @@ impl Relay {
     fn pump_from_link(&mut self, link: &mut LinkEnd, resources: &mut PumpResources) -> Progress {
         loop {
             let news = match self.from_link.pump(link, &mut self.plain, resources) {
-                Verdict::LinkInput(news) => news,
+                Verdict::Event(news) => news,
                 Verdict::Blocked => return Progress::Waiting,
                 Verdict::Again => return Progress::Again,
                 // What comes behind the last frame of a session is not the session's.
@@ -161,7 +161,7 @@ impl Relay {
             Verdict::Again => Progress::Again,
             Verdict::SourceFailed(error) => Progress::Over(CloseReason::Failed(self.side, error)),
             Verdict::SinkFailed(error) => Progress::LinkDown(LinkInput::Failed(error)),
-            Verdict::LinkInput(never) => match never {},
+            Verdict::Event(never) => match never {},
         }
     }
 

@@ -154,5 +154,5 @@ fn is_pure(file: &ProductFile) -> bool {
         .any(|room| file.name.starts_with(room))
 }
 
-const REPORT: &str = "relay-core/src/report.rs";
+const REPORT: &str = "relay-core/src/report/writer.rs";
 const MAIN_LINES_MAX: usize = 40;

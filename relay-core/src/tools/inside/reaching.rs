@@ -13,8 +13,9 @@ use crate::session::account::Account;
 use crate::session::close_reason::Side;
 use crate::session::link_driver::{Attempt, Pending};
 use crate::session::link_end::{LinkEnd, LinkInput};
-use crate::session::pump::{Direction, ReadOutcome, Source as _};
+use crate::session::pump::Direction;
 use crate::session::relay::Relay;
+use crate::session::transfer::{ReadOutcome, Source as _};
 use crate::sockets::dial::{Dial, DialError, Step};
 use crate::sockets::end::End;
 use crate::sockets::resolve::{Answer, LookupId};
@@ -72,8 +73,8 @@ impl Reaching {
                 }
                 ReadOutcome::Bytes(bytes, _) => self.early.extend_from_slice(bytes),
                 ReadOutcome::Bulk => {}
-                ReadOutcome::LinkInput(LinkInput::Frame(Frame::End)) => self.ended = true,
-                ReadOutcome::LinkInput(news) => return Some(news),
+                ReadOutcome::Event(LinkInput::Frame(Frame::End)) => self.ended = true,
+                ReadOutcome::Event(news) => return Some(news),
                 ReadOutcome::Blocked | ReadOutcome::Eof | ReadOutcome::Failed(_) => return None,
             }
         }

@@ -13,8 +13,9 @@ use crate::policy::pairing::Ticket;
 use crate::session::close_reason::Side;
 use crate::session::link_driver::{Attempt, Pending};
 use crate::session::link_end::{LinkEnd, LinkInput};
-use crate::session::pump::{Direction, Sink as _};
+use crate::session::pump::Direction;
 use crate::session::relay::Relay;
+use crate::session::transfer::Sink as _;
 use crate::sockets::end::is_blocked;
 use crate::token::{Key, Slot};
 

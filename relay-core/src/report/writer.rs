@@ -1,26 +1,19 @@
-//! Everything this process says, and how it exits. Nothing else prints.
-//!
-//! A message is one line, `program: severity: text`, in djb's grammar (what could not be done, on which object, why),
-//! or one JSON object. It goes to stderr; where descriptor 2 is a socket, as under inetd, that socket is the client's,
-//! and messages go to syslog.
-//!
-//! Invariants: a message never blocks, panics or ends the process, whatever became of stderr; one that finds no room
-//! is counted, and the next one tells. A message holds no control character, so it cannot fake a second line.
-//!
-//! Not here: which part of a text came from a peer is not known any more; whoever logs such text calls [`sanitise`].
+//! Where messages go, and the only code that prints.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::syslog;
+
+use super::session_line::SessionLine;
+use super::text::{TEXT_BYTES_MAX, cut, printable};
 
 /// Where messages go, and which. A clone speaks with the same voice.
 #[derive(Clone, Debug)]
@@ -184,133 +177,6 @@ impl Report {
     }
 }
 
-/// What is told of a session at its end.
-pub struct SessionLine<'a> {
-    /// The same in both nodes.
-    pub id: &'a dyn Display,
-    /// Who came.
-    pub client: &'a dyn Display,
-    /// Where the client was taken.
-    pub to: &'a dyn Display,
-    /// Payload from the client to the server.
-    pub bytes_to_server: u64,
-    /// Payload from the server to the client.
-    pub bytes_to_client: u64,
-    /// From accept to the end.
-    pub duration: Duration,
-    /// Who closed first: `client`, `server`, or whoever else did.
-    pub closed_first: &'a dyn Display,
-    /// Why it ended.
-    pub why: &'a dyn Display,
-}
-
-impl SessionLine<'_> {
-    fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "id": self.id.to_string(),
-            "client": self.client.to_string(),
-            "to": self.to.to_string(),
-            "bytes_to_server": self.bytes_to_server,
-            "bytes_to_client": self.bytes_to_client,
-            "duration_ms": u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
-            "closed_first": self.closed_first.to_string(),
-            "why": self.why.to_string(),
-        })
-    }
-}
-
-impl Display for SessionLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "session {} from {} to {}: {} bytes to server, {} bytes to client, {}.{:03} s, {} closed first: {}",
-            self.id,
-            self.client,
-            self.to,
-            self.bytes_to_server,
-            self.bytes_to_client,
-            self.duration.as_secs(),
-            self.duration.subsec_millis(),
-            self.closed_first,
-            self.why
-        )
-    }
-}
-
-/// Lets one warning of its kind through in a period, and counts the others.
-///
-/// Whoever warns owns one, and passes the time in.
-#[derive(Clone, Debug)]
-pub struct Throttle {
-    period: Duration,
-    quiet_until: Option<Instant>,
-    suppressed: u64,
-}
-
-impl Throttle {
-    /// For warnings of which one a second is enough.
-    pub const fn per_second() -> Self {
-        Self::per(Duration::from_secs(1))
-    }
-
-    /// For warnings of which one in `period` is enough.
-    pub const fn per(period: Duration) -> Self {
-        Self {
-            period,
-            quiet_until: None,
-            suppressed: 0,
-        }
-    }
-
-    /// Warns, unless this kind of warning was given a moment ago.
-    pub fn warning(&mut self, report: &Report, now: Instant, text: impl Display) {
-        match self.admit(now) {
-            None => {}
-            Some(0) => report.warning(text),
-            Some(suppressed) => {
-                report.warning(format_args!("{text} ({suppressed} more since the last)"));
-            }
-        }
-    }
-
-    /// What was warned of is over: after `pause` it would be news.
-    pub fn over(&mut self, now: Instant, pause: Duration) {
-        self.quiet_until = self.quiet_until.map(|until| until.min(now + pause));
-    }
-
-    /// Whether it is time to tell anew, for what is costly to put into words.
-    pub fn lets_through(&mut self, now: Instant) -> bool {
-        self.admit(now).is_some()
-    }
-
-    /// How many were suppressed since the last one that was let through, if this one is.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.quiet_until.is_some_and(|until| now < until) {
-            self.suppressed += 1;
-            return None;
-        }
-        self.quiet_until = Some(now + self.period);
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
-/// How the process ends (the exit status of ucspi-tcp's tools).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// What was asked is done.
-    Done = 0,
-    /// Usage, or a fault of what was asked that lasts.
-    Permanent = 100,
-    /// A fault that may pass, or one of the system.
-    Temporary = 111,
-}
-
-impl Termination for Exit {
-    fn report(self) -> ExitCode {
-        ExitCode::from(self as u8)
-    }
-}
-
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -333,32 +199,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object on a line.
     Json,
-}
-
-/// What the system says of an error: strerror(3) in lower case.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error().and_then(|_| text.rfind(" (os error ")) {
-        Some(end) => text[..end].to_lowercase(),
-        None => text,
-    }
-}
-
-/// Text from a peer, made fit for a message: printable ASCII, at most [`PEER_TEXT_BYTES_MAX`] bytes of it.
-pub fn sanitise(text: &[u8]) -> String {
-    let mut clean = String::new();
-    for &byte in text {
-        let escaped = match byte {
-            b'\\' => "\\\\".to_owned(),
-            b' '..=b'~' => char::from(byte).to_string(),
-            _ => format!("\\x{byte:02x}"),
-        };
-        if clean.len() + escaped.len() > PEER_TEXT_BYTES_MAX {
-            return clean + "...";
-        }
-        clean += &escaped;
-    }
-    clean
 }
 
 /// What a handler of signals says before it ends the process: it takes no lock and no memory, since whoever was interrupted may be
@@ -468,37 +308,8 @@ fn write_line(out: &mut (impl AsFd + Write), line: &str, patience_ms: u16) -> bo
     }
 }
 
-/// The text with its control characters escaped.
-fn printable(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
-}
-
-/// The text, cut at a character's boundary to at most `bytes_max` bytes.
-fn cut(mut text: String, bytes_max: usize) -> String {
-    let end = (0..=bytes_max.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or(0));
-    text
-}
-
 /// Of what is said from a handler of signals.
 const LAST_WORDS_BYTES_MAX: usize = 256;
-
-/// Of a peer's text in a message, escapes included.
-pub const PEER_TEXT_BYTES_MAX: usize = 200;
-
-/// A pipe that polls writable takes PIPE_BUF (4096) bytes at once (pipe(7)). JSON may double a text and tells a session
-/// twice, so that a quarter leaves the whole line below that.
-const TEXT_BYTES_MAX: usize = 1000;
 
 /// How long the last message waits for a stderr that is full, in milliseconds.
 const FATAL_PATIENCE_MS: u16 = 500;
@@ -508,6 +319,9 @@ mod tests {
     use std::io::{Read, pipe};
 
     use super::*;
+    use std::time::{Duration, Instant};
+
+    use crate::report::{Exit, Throttle, reason, sanitise};
 
     fn session_line() -> SessionLine<'static> {
         SessionLine {
