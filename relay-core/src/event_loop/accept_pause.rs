@@ -40,3 +40,19 @@ impl AcceptPause {
         self.until
     }
 }
+
+/// What accept(2) passes on from the connection itself: the next one may be fine.
+pub(super) const OF_THE_CONNECTION: [i32; 12] = [
+    libc::ECONNABORTED,
+    libc::ECONNRESET,
+    libc::EHOSTDOWN,
+    libc::EHOSTUNREACH,
+    libc::ENETDOWN,
+    libc::ENETUNREACH,
+    libc::ENONET,
+    libc::ENOPROTOOPT,
+    libc::EOPNOTSUPP,
+    libc::EPERM,
+    libc::EPROTO,
+    libc::ETIMEDOUT,
+];

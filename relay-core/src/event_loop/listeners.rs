@@ -11,7 +11,7 @@ use std::time::Instant;
 use mio::Registry;
 use mio::event::Event;
 
-use super::accept_pause::AcceptPause;
+use super::accept_pause::{AcceptPause, OF_THE_CONNECTION};
 use crate::config::address::{ListenAt, ListenPoint, Proxy};
 use crate::config::family::Family;
 use crate::limits::BACKLOG;
@@ -398,30 +398,3 @@ impl Listeners {
             .filter(|until| *until > now && !self.ready.is_empty())
     }
 }
-
-/// Whether the point is one connection that is already there.
-pub fn is_connection(at: &ListenAt) -> bool {
-    match at {
-        ListenAt::Stdio => true,
-        ListenAt::Fd { read, write } => {
-            read != write || !crate::config::plan::is_listening(*read).unwrap_or(false)
-        }
-        ListenAt::Tcp { .. } | ListenAt::Unix(_) | ListenAt::SocksBind(_) => false,
-    }
-}
-
-/// What accept(2) passes on from the connection itself: the next one may be fine.
-const OF_THE_CONNECTION: [i32; 12] = [
-    libc::ECONNABORTED,
-    libc::ECONNRESET,
-    libc::EHOSTDOWN,
-    libc::EHOSTUNREACH,
-    libc::ENETDOWN,
-    libc::ENETUNREACH,
-    libc::ENONET,
-    libc::ENOPROTOOPT,
-    libc::EOPNOTSUPP,
-    libc::EPERM,
-    libc::EPROTO,
-    libc::ETIMEDOUT,
-];

@@ -1,10 +1,11 @@
 //! The loop: eight phases, in the order of `run`. The clock is read where it waits, and nowhere else; only [`Tool::run`] moves
 //! bytes.
 
-mod accept_pause;
+pub mod accept_pause;
 pub mod admission;
 pub mod announcements;
 mod confine;
+pub mod connected;
 pub mod context;
 pub mod descriptors;
 pub mod entries;

@@ -8,13 +8,13 @@
 //!
 //! An end of file is the peer's close_notify. Without it, the end of the wire is a reset: somebody cut the connection.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 
+use super::buffers::{RECORD_PAYLOAD, SCRATCH, Scratch, read_limit};
 use super::fault::{ALERT, Fault, fault, stranger};
 use super::identity::Proof;
 use super::records::{Connection, Hands, Held, Step, Task};
@@ -60,22 +60,6 @@ enum Stage {
     Handshaking,
     Proven(Proof),
     Failed(Fault),
-}
-
-/// The work of one call; lives in the thread.
-struct Scratch {
-    input: Box<[u8]>,
-    output: Box<[u8]>,
-    /// The first record of what is sent, where that comes in two parts.
-    first: Box<[u8]>,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
-        input: vec![0; INPUT_BYTES].into(),
-        output: vec![0; OUTPUT_BYTES].into(),
-        first: vec![0; RECORD_PAYLOAD].into(),
-    });
 }
 
 impl Channel {
@@ -394,12 +378,6 @@ struct Done {
     written: usize,
 }
 
-/// As many bytes of records as hold what the buffer has room for, and at least one whole record.
-fn read_limit(room: usize) -> usize {
-    let records = room.min(TLS_BATCH_BYTES) / RECORD_PAYLOAD;
-    (room.min(TLS_BATCH_BYTES) + records * RECORD_OVERHEAD).max(RECORD_BYTES_MAX)
-}
-
 /// What waits is the wire's to take later.
 fn unblocked(result: io::Result<()>) -> io::Result<()> {
     match result {
@@ -421,18 +399,3 @@ impl fmt::Debug for Channel {
 
 /// An alert (RFC 8446 §6) that needs no keys: what a peer that speaks no TLS hears.
 const HANDSHAKE_FAILURE: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 40];
-
-/// RFC 8446 §5.1 and §5.2: plaintext in a record; header, type and tag around it; and what a record may add at most.
-const RECORD_PAYLOAD: usize = 1 << 14;
-const RECORD_OVERHEAD: usize = 5 + 1 + 16;
-const RECORD_BYTES_MAX: usize = 5 + RECORD_PAYLOAD + 256;
-
-const INPUT_BYTES: usize = TLS_BATCH_BYTES + TLS_BATCH_BYTES / RECORD_PAYLOAD * RECORD_OVERHEAD;
-
-/// One more record than the batch fills, since its first one may be short, and room for what rustls says of its own accord.
-const OUTPUT_BYTES: usize = INPUT_BYTES + RECORD_BYTES_MAX;
-
-const _: () = assert!(
-    INPUT_BYTES >= RECORD_BYTES_MAX && TLS_BATCH_BYTES.is_multiple_of(RECORD_PAYLOAD),
-    "a batch is whole records"
-);

@@ -7,6 +7,7 @@
 //! Whoever changes the secret puts two into the file: both are taken, the first one is used. What a link has proved stays with it
 //! ([`Proof`]), so that a node can part from links whose secret is gone from the file.
 
+mod buffers;
 mod channel;
 mod fault;
 mod file;

@@ -9,10 +9,11 @@ use crate::event_loop::admission::Gate;
 
 use crate::config::address::Target;
 use crate::config::plan::RoutePlan;
+use crate::event_loop::connected::is_connection;
 use crate::event_loop::context::Context;
 use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::entries::Entries;
-use crate::event_loop::listeners::{ListenerId, is_connection};
+use crate::event_loop::listeners::ListenerId;
 use crate::event_loop::start;
 use crate::event_loop::tool::{Status, Tool};
 use crate::linux::sandbox::Needs;
