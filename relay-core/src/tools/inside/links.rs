@@ -1,16 +1,14 @@
 //! The links of `connect-connect`, from their dial to their end.
 
-use std::fmt::Display;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::address::Address;
-use super::reaching::Reaching;
-use super::{Entry, Inside};
+use super::link_entry::{LinkDial, LinkEntry};
+use super::node::{Entry, Inside};
 use crate::event_loop::context::Context;
-use crate::keyed::Fault as Unauthenticated;
 use crate::limits::LINK_HEALTHY;
-use crate::protocol::frame::{ErrorCode, Hello, NodeId, ServiceWidth, VERSION};
+use crate::protocol::frame::{Hello, ServiceWidth, VERSION};
 use crate::protocol::link::{Event as Frame, Link};
 use crate::report::{Exit, sanitise};
 use crate::session::close_reason::CloseReason;
@@ -20,25 +18,6 @@ use crate::session::link_end::LinkEnd;
 use crate::sockets::dial::{Dial, DialError, Step};
 use crate::sockets::end::End;
 use crate::token::{Key, Slot};
-
-/// A link that is not connected yet.
-#[derive(Debug)]
-pub(super) struct LinkDial {
-    address: Address,
-    pub(super) dial: Dial,
-}
-
-/// A link, and where it leads.
-#[derive(Debug)]
-pub(super) struct LinkEntry {
-    pub(super) driver: LinkDriver<Reaching>,
-    address: Address,
-    connected: Instant,
-    /// Known from WELCOME until the link leaves.
-    pub(super) node: Option<NodeId>,
-    /// Since when the outside node is to take the idle link back.
-    returned: Option<Instant>,
-}
 
 impl Inside {
     pub(super) fn dial(&mut self, address: Address, context: &mut Context) {
@@ -92,7 +71,7 @@ impl Inside {
         }
     }
 
-    fn dial_failed(
+    pub(super) fn dial_failed(
         &mut self,
         key: Key,
         address: &Address,
@@ -171,7 +150,7 @@ impl Inside {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
                 Next::Say(LinkEvent::Unauthenticated(fault)) => {
-                    self.turn_away(key, &fault, context)
+                    self.turn_away(key, &fault, context);
                 }
                 Next::Say(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
             }
@@ -187,7 +166,7 @@ impl Inside {
         }
     }
 
-    fn link_idle(&mut self, key: Key, now: Instant) {
+    pub(super) fn link_idle(&mut self, key: Key, now: Instant) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
@@ -216,7 +195,7 @@ impl Inside {
     }
 
     /// What the outside node proved on this idle link is not in the key file any more.
-    fn retire_if_unwelcome(&mut self, key: Key, now: Instant) {
+    pub(super) fn retire_if_unwelcome(&mut self, key: Key, now: Instant) {
         let (Some(Entry::Link(entry)), Some(keys)) = (self.entries.get_mut(key), &self.keys) else {
             return;
         };
@@ -241,7 +220,7 @@ impl Inside {
         }
     }
 
-    fn frame(&mut self, key: Key, frame: Frame, context: &mut Context) {
+    pub(super) fn frame(&mut self, key: Key, frame: Frame, context: &mut Context) {
         let now = context.now();
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
@@ -300,151 +279,4 @@ impl Inside {
             _ => {}
         }
     }
-
-    /// The outside node broke the rules: it is told why, and the link is closed.
-    fn fail_link(&mut self, key: Key, code: ErrorCode, why: &str, context: &mut Context) {
-        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
-        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
-            return;
-        };
-        entry.driver.link.protocol.fail(code, why.to_owned());
-        let text = format!("unable to use the link to {}: {why}", entry.address);
-        self.part(key, code.lasts(), context.now());
-        self.tell_refusal(text, context);
-    }
-
-    /// The outside node has not proved that it holds the key.
-    fn turn_away(&mut self, key: Key, fault: &Unauthenticated, context: &mut Context) {
-        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
-            return;
-        };
-        entry.driver.link.give_up();
-        let text = format!("unable to link to {}: {fault}", entry.address);
-        self.part(key, fault.is_lasting(), context.now());
-        self.tell_refusal(text, context);
-    }
-
-    /// After ERROR, ours or theirs: the link is on its way out. What does not fit now may be `lasting`.
-    fn part(&mut self, key: Key, lasting: bool, now: Instant) {
-        let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
-            return;
-        };
-        let stage = std::mem::replace(
-            &mut entry.driver.stage,
-            Stage::Leaving(LinkClose::error(now)),
-        );
-        match stage {
-            Stage::Greeting if lasting => self.keeper.unwanted(&entry.address, now),
-            Stage::Greeting => self.keeper.not_welcomed(&entry.address, now),
-            _ => self.forget(key, now),
-        }
-    }
-
-    /// The keeper no longer counts on the link.
-    fn forget(&mut self, key: Key, now: Instant) {
-        if let Some(Entry::Link(entry)) = self.entries.get_mut(key)
-            && let Some(node) = entry.node.take()
-        {
-            let lived = now.saturating_duration_since(entry.connected);
-            self.keeper.lost(key, &entry.address, node, lived, now);
-        }
-    }
-
-    fn lose_link(&mut self, key: Key, why: &str, context: &mut Context) {
-        let now = context.now();
-        self.end_session(key, &CloseReason::LinkLost(why.to_owned()), context);
-        self.forget(key, now);
-        let Some(Entry::Link(entry)) = self.entries.remove(key) else {
-            return;
-        };
-        let LinkEntry {
-            driver, address, ..
-        } = *entry;
-        match driver.stage {
-            Stage::Leaving(_) => {}
-            // It was only for a client that was perhaps on its way.
-            Stage::Greeting if self.draining => {}
-            Stage::Greeting => {
-                self.keeper.not_welcomed(&address, now);
-                self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
-            }
-            // The one session is over; how it ended is the outcome.
-            _ if self.once && self.served && self.sessions == 0 => self.draining = true,
-            _ if self.once || self.fixed_link => {
-                self.give_up(
-                    format_args!("the link to {address} is lost: {why}"),
-                    context,
-                );
-            }
-            _ if self.keeper.links() == 0 => self.tell_outage(
-                format_args!("the link to {address} is lost: {why}"),
-                context,
-            ),
-            _ => context
-                .report
-                .debug(format_args!("link to {address} lost: {why}")),
-        }
-        driver.close(context);
-    }
-
-    /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
-    /// unless another address may do.
-    pub(super) fn tell_outage(&mut self, text: impl Display, context: &Context) {
-        if self.fixed_link || self.keeper.is_spent() {
-            self.give_up(text, context);
-        } else if self.keeper.is_cut_off() {
-            self.warnings
-                .links
-                .warning(&context.report, context.now(), text);
-        } else {
-            context.report.debug(text);
-        }
-    }
-
-    /// The link is up, but the two nodes do not agree.
-    fn tell_refusal(&mut self, text: impl Display, context: &Context) {
-        if self.fixed_link || self.keeper.is_spent() {
-            self.give_up(text, context);
-        } else {
-            self.warnings
-                .refusals
-                .warning(&context.report, context.now(), text);
-        }
-    }
-
-    /// There is nothing more to try.
-    pub(super) fn give_up(&mut self, text: impl Display, context: &Context) {
-        context.report.fatal(text);
-        self.outcome = Exit::Temporary;
-        self.draining = true;
-    }
 }
-
-impl LinkEntry {
-    /// When there is something to do though no event came.
-    pub(super) fn deadline(
-        &self,
-        timeouts: &crate::session::timeouts::Timeouts,
-    ) -> Option<Instant> {
-        self.driver
-            .deadline(timeouts)
-            .into_iter()
-            .chain(self.overdue_at())
-            .min()
-    }
-
-    /// An idle link that was given back must be taken back soon.
-    fn overdue_at(&self) -> Option<Instant> {
-        let idle = matches!(self.driver.stage, Stage::Idle);
-        self.returned
-            .filter(|_| idle)
-            .map(|returned| returned + GIVE_BACK_TIMEOUT)
-    }
-
-    fn is_overdue(&self, now: Instant) -> bool {
-        self.overdue_at().is_some_and(|at| now >= at)
-    }
-}
-
-/// How long the outside node has to answer a request for BYE on an idle link.
-const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);

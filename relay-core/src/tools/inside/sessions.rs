@@ -1,7 +1,7 @@
 //! The sessions of `connect-connect`: a server for each client that is signalled.
 
+use super::node::{Entry, Inside};
 use super::reaching::{Outcome, Reaching, Server};
-use super::{Entry, Inside};
 use crate::event_loop::context::Context;
 use crate::policy::access_list::SessionSlot;
 use crate::protocol::addresses::Addresses;

@@ -1,53 +1,19 @@
 //! The clients of `listen-listen`, until they have a link.
 
 use std::io;
-use std::sync::Arc;
 
-use super::links::called;
-use super::{Entry, Outside};
+use super::client::{Client, Door, Waiting};
+use super::handshake::called;
+use super::node::{Entry, Outside};
 use crate::event_loop::context::Context;
 use crate::policy::access_list::SessionSlot;
 use crate::policy::pairing::Ticket;
-use crate::protocol::addresses::Addresses;
 use crate::session::account::Account;
 use crate::session::awaiting_header::{AwaitingHeader, Progress};
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::close_end;
 use crate::sockets::accepted::Accepted;
-use crate::sockets::end::End;
 use crate::token::{Key, Slot};
-
-/// A client, before its server has accepted.
-#[derive(Debug)]
-pub(super) struct Client {
-    pub(super) end: End,
-    /// Its own, and the one that it connected to.
-    pub(super) addresses: Option<Addresses>,
-    pub(super) service: usize,
-    /// Which port of the service it came in by.
-    pub(super) index: u16,
-    pub(super) account: Account,
-    /// Its first bytes, as far as they were read: they may have to be sent again.
-    pub(super) kept: Vec<u8>,
-    /// Its end of file is behind them.
-    pub(super) ended: bool,
-}
-
-/// A client that waits for a link.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) client: Client,
-    /// Whether epoll knows it: a client that gets its link at once is registered only there.
-    registered: bool,
-}
-
-/// Where a client came in.
-#[derive(Clone, Debug)]
-pub(super) struct Door {
-    pub(super) service: usize,
-    pub(super) index: u16,
-    pub(super) to: Arc<str>,
-}
 
 impl Outside {
     pub(super) fn client_accepted(
@@ -76,7 +42,7 @@ impl Outside {
     }
 
     /// The client's proxy has come.
-    fn introduce(
+    pub(super) fn introduce(
         &mut self,
         door: &Door,
         mut accepted: Accepted,
@@ -113,7 +79,7 @@ impl Outside {
     }
 
     /// The client is known, and waits for a link.
-    fn introduced(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn introduced(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::AwaitingHeader(awaiting)) = self.entries.take(key) else {
             return;
         };
@@ -157,7 +123,7 @@ impl Outside {
         }
     }
 
-    fn end_introduction(
+    pub(super) fn end_introduction(
         &mut self,
         awaiting: Box<AwaitingHeader<Door>>,
         reason: &CloseReason,
@@ -261,33 +227,17 @@ impl Outside {
         close_end(client.end, reason, &context.registry);
         self.session_ended(reason);
     }
-}
 
-impl Client {
-    fn new(accepted: Accepted, account: Account, door: &Door) -> Self {
-        Self {
-            addresses: accepted.addresses(),
-            end: accepted.end,
-            service: door.service,
-            index: door.index,
-            account,
-            kept: Vec::new(),
-            ended: false,
-        }
-    }
-}
-
-impl Waiting {
-    /// A client that was reset while it waits is dropped; one that has ended its direction is still a client.
-    fn check(&mut self, key: Key, context: &Context) -> io::Result<()> {
-        if !self.registered {
-            self.registered = true;
-            return self.client.end.register(&context.registry, key, Slot::LEFT);
-        }
-        if self.client.end.has_failed() {
-            Err(self.client.end.failure())
-        } else {
-            Ok(())
+    pub(super) fn give_up_all(&mut self, reason: &CloseReason, context: &mut Context) {
+        let waiting = self
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| !matches!(entry, Entry::Link(_) | Entry::Dialling(_)));
+        let keys: Vec<Key> = waiting.map(|(key, _)| key).collect();
+        for key in keys {
+            self.pairing.leave(key);
+            self.give_up_introduction(key, reason, context);
+            self.give_up_client(key, reason, context);
         }
     }
 }

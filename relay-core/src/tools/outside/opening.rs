@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mio::event::Event;
 
-use super::clients::Client;
+use super::client::Client;
 use crate::event_loop::context::Context;
 use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::KEPT_BYTES_MAX;

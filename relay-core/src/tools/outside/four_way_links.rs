@@ -1,96 +1,14 @@
-//! The links of `listen-listen` that both ends dial: one for each port, dialled again when it is gone.
+//! When the outside node dials the links that both ends dial.
 
-use std::time::Instant;
-
-use super::{Entry, Outside};
+use super::four_ways::{Dialled, LinkDial};
+use super::node::{Entry, Outside};
 use crate::config::address::TargetAt;
-use crate::config::plan::OutsidePlan;
-use crate::config::settings::INTERVAL_DEFAULT;
 use crate::event_loop::context::Context;
-use crate::ids::random;
-use crate::policy::keeper::{Decision, Keeper, Policy};
-use crate::protocol::frame::NodeId;
-use crate::report::{Exit, Throttle};
+use crate::policy::keeper::Decision;
+use crate::report::Exit;
 use crate::session::close_reason::CloseReason;
-use crate::sockets::dial::{Dial, DialError, DialOptions, Step};
-use crate::sockets::options::Purpose;
+use crate::sockets::dial::{Dial, DialError, Step};
 use crate::token::{Key, Slot};
-
-/// All of them.
-#[derive(Debug)]
-pub(super) struct FourWays {
-    keeper: Keeper<TargetAt, Key>,
-    pub(super) targets: Vec<TargetAt>,
-    options: DialOptions,
-    warnings: Throttle,
-}
-
-/// A link that is not connected yet.
-#[derive(Debug)]
-pub(super) struct LinkDial {
-    at: TargetAt,
-    pub(super) dial: Dial,
-}
-
-/// Of a link that was dialled, what has to be known when it is gone.
-#[derive(Debug)]
-pub(super) struct Dialled {
-    pub(super) at: TargetAt,
-    connected: Instant,
-    /// Who is there, once that is known.
-    node: Option<NodeId>,
-    /// It was told that it does not fit, or told so.
-    pub(super) unwanted: bool,
-}
-
-impl FourWays {
-    /// Those of the plan, if LINK is dialled.
-    pub(super) fn new(plan: &OutsidePlan, context: &Context) -> Option<Self> {
-        let targets: Vec<_> = plan.four_way.iter().map(|it| it.at.clone()).collect();
-        let policy = Policy {
-            idle_min: 0,
-            interval: INTERVAL_DEFAULT,
-            links_max: targets.len(),
-            only_one: false,
-            one_each: true,
-            literal: true,
-        };
-        (!targets.is_empty()).then(|| Self {
-            keeper: Keeper::new(policy, u64::from_ne_bytes(random())),
-            targets,
-            options: DialOptions::of(&plan.settings, Purpose::Link)
-                .within(&context.report, &context.turns),
-            warnings: Throttle::per(crate::limits::OUTAGE_PERIOD),
-        })
-    }
-
-    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        self.keeper.poll_timeout(now)
-    }
-
-    pub(super) fn nudge(&mut self) {
-        self.keeper.nudge();
-    }
-
-    pub(super) fn welcomed(&mut self, key: Key, dialled: &mut Dialled, node: NodeId, now: Instant) {
-        dialled.node = Some(node);
-        let round_trip = now.saturating_duration_since(dialled.connected);
-        self.keeper
-            .welcomed(key, &dialled.at, node, round_trip, now);
-    }
-
-    /// The link is gone.
-    pub(super) fn gone(&mut self, key: Key, dialled: &Dialled, now: Instant) {
-        match dialled.node {
-            Some(node) => {
-                let lived = now.saturating_duration_since(dialled.connected);
-                self.keeper.lost(key, &dialled.at, node, lived, now);
-            }
-            None if dialled.unwanted => self.keeper.unwanted(&dialled.at, now),
-            None => self.keeper.not_welcomed(&dialled.at, now),
-        }
-    }
-}
 
 impl Outside {
     /// Dials what the keeper says.
@@ -155,7 +73,7 @@ impl Outside {
         }
     }
 
-    fn dial_failed(&mut self, at: &TargetAt, error: &DialError, context: &mut Context) {
+    pub(super) fn dial_failed(&mut self, at: &TargetAt, error: &DialError, context: &mut Context) {
         let now = context.now();
         let Some(four_ways) = &mut self.four_ways else {
             return;
