@@ -1,12 +1,10 @@
-//! The channel between an end's socket and its bytes: records in and out, and what does not fit kept.
+//! The channel between an end's socket and its bytes: reads and writes TLS records.
 //!
-//! The contract: [`Channel::recv`], [`Channel::send`] and [`Channel::flush`] are as those of a non-blocking socket, on a [`Wire`]
-//! that is one. The handshake is made by `recv`; until it is done, `send` takes nothing. What `send` took and the wire did not is
-//! kept, and `send` takes nothing more until it is gone. What `recv` decrypted and the caller had no room for is kept, and comes
-//! first. So a channel holds at most one batch of records each way; an idle one holds none, since the buffers that are worked in
-//! belong to the thread.
-//!
-//! An end of file is the peer's close_notify. Without it, the end of the wire is a reset: somebody cut the connection.
+//! Contract: [`Channel::recv`], [`Channel::send`] and [`Channel::flush`] behave like the calls of a non-blocking socket, on a [`Wire`]
+//! that is one. `recv` does the handshake. Until it is done, `send` writes nothing. Bytes that `send` encrypted and the wire did not
+//! take are kept, and `send` writes nothing more until they are gone. Decrypted bytes for which the caller had no room are kept and
+//! returned first. So a channel holds at most one batch of records each way. An idle channel holds none: the buffers of a call belong to
+//! the thread. An end of file is the peer's close_notify. Without it, the end of the wire is a reset: the connection was cut.
 
 use std::fmt;
 use std::io;
