@@ -19,7 +19,7 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 /// The longest heartbeat that two nodes agree on.
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(3600);
-/// A link is trusted to be up without asking when it was heard from within this time; and the time an asked link has to answer.
+/// If bytes of a link arrived within this time, it counts as up. Otherwise it is probed, and has this time to answer.
 pub const LINK_WARM: Duration = Duration::from_secs(2);
 /// How long a link has to become idle after an ABORT or REFUSED.
 pub const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,13 +56,13 @@ pub const PIPES_MAX: usize = 512;
 pub const SHARE_BYTES_MAX: usize = 2 << 20;
 /// The same where many wait.
 pub const SHARE_BYTES_MIN: usize = 256 * 1024;
-/// Between the two, so many bytes are shared out among those who have their turn.
+/// Between the two, this number of bytes is divided among the ready entries.
 pub const TURN_BYTES: usize = 16 << 20;
 /// The same while messages pass beside bulk: some 25 µs of splicing, which is what a message waits for.
 pub const SHARE_BYTES_BESIDE_MESSAGES: usize = 128 * 1024;
 /// So long after the last message, none pass.
 pub const MESSAGES_OVER: Duration = Duration::from_millis(10);
-/// A turn of the loop that moves so many bytes moves bulk.
+/// A turn of the loop that moves this number of bytes moves bulk.
 pub const BULK_TURN_BYTES_MIN: u64 = 64 * 1024;
 /// So long after the last such turn, it is over.
 pub const BULK_OVER: Duration = Duration::from_secs(1);
@@ -85,9 +85,9 @@ pub const BACKLOG: i32 = 4096;
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The pause before a Unix socket whose backlog is full is tried again.
 pub const UNIX_RETRY: Duration = Duration::from_millis(20);
-/// A 4way dial that is not answered for so long is told to be waiting.
+/// If a 4way dial is not answered for this long, the log says that it waits.
 pub const FOUR_WAY_SILENCE: Duration = Duration::from_millis(1500);
-/// A 4way dial that has not met the peer's for so long is warned of; each further warning comes after twice the time.
+/// If a 4way dial has not met the peer's for this long, a warning is logged. Each further warning comes after twice the time.
 pub const FOUR_WAY_WARNING_MIN: Duration = Duration::from_secs(30);
 /// See [`FOUR_WAY_WARNING_MIN`].
 pub const FOUR_WAY_WARNING_MAX: Duration = Duration::from_secs(3600);
@@ -95,7 +95,7 @@ pub const FOUR_WAY_WARNING_MAX: Duration = Duration::from_secs(3600);
 pub const FOUR_WAY_PROOF: Duration = Duration::from_millis(2);
 /// The name of a 4way address is looked up anew after this time: it may mean another address by then.
 pub const FOUR_WAY_NAME_FRESH: Duration = Duration::from_secs(300);
-/// The loop is asked to wake so long before a tick, since epoll counts in milliseconds and the loop rounds up.
+/// The loop wakes this long before a tick, because epoll counts in milliseconds and the loop rounds up.
 pub const FOUR_WAY_LEAD: Duration = Duration::from_micros(2500);
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 32;
@@ -111,7 +111,7 @@ pub const HTTP_FIELDS_MAX: usize = 128;
 /// Proxies of a chain at most.
 pub const PROXIES_MAX: usize = 8;
 
-/// The longest pause before a proxy that does not listen is asked again.
+/// The longest pause before a request to a proxy that does not listen is repeated.
 pub const BIND_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The first pause of accepting when descriptors or memory ran out; it doubles up to [`ACCEPT_PAUSE_MAX`].
@@ -119,7 +119,7 @@ pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`ACCEPT_PAUSE_MIN`].
 pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Descriptors or memory that were missing so long ago are another story: it is told anew.
+/// If descriptors or memory run out this long after the last time, a new warning is logged.
 pub const SHORTAGE_OVER: Duration = Duration::from_secs(10);
 
 /// The first pause after a failed dial of a link; it doubles up to `--interval`.
@@ -139,9 +139,9 @@ pub const LINK_DIALS_MAX: usize = 128;
 pub const SURPLUS_WINDOW: Duration = Duration::from_secs(60);
 /// Links of one inside node that the outside node takes, beyond its `--max-sessions`.
 pub const LINKS_SPARE: usize = 2 * IDLE_LINKS_MAX;
-/// A LINK that cannot be reached is told once in this time.
+/// While LINK cannot be reached, one warning is logged in this time.
 pub const OUTAGE_PERIOD: Duration = Duration::from_secs(60);
-/// Strangers on the link port cost one line of the log in this time.
+/// All unauthenticated links together log one line in this time.
 pub const UNAUTHENTICATED_LINKS_PERIOD: Duration = Duration::from_secs(60);
 /// Links that have not yet told whose they are, from places without a node.
 pub const UNAUTHENTICATED_LINKS_MAX: usize = 128;
@@ -193,5 +193,5 @@ const _: () = {
     );
     assert!(LINK_READ_BYTES <= COPY_BYTES, "one buffer serves both");
 };
-/// Ports in the list of one name: the place in the list is told in 16 bits.
+/// Ports in the list of one name: the place in the list has 16 bits in a frame.
 pub const SERVICE_PORTS_MAX: usize = 65_535;

@@ -2,7 +2,7 @@
 
 use mio::Token;
 
-/// Whom an event is for.
+/// What an event belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// An entry's socket.
@@ -48,7 +48,7 @@ pub struct Slot(pub u8);
 impl Slot {
     /// The left end: the client, or the link.
     pub const LEFT: Self = Self(0);
-    /// The right end: the server, or whoever shares the entry with the link.
+    /// The right end: the server, or the plain end that shares the entry with the link.
     pub const RIGHT: Self = Self(1);
     /// The write half of the left end, where that is a descriptor of its own.
     pub const LEFT_WRITE: Self = Self(2);

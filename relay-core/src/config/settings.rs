@@ -40,15 +40,15 @@ pub struct Settings {
     pub expire: Option<Duration>,
     /// How long running sessions are left after listening stopped. May be zero.
     pub drain_timeout: Duration,
-    /// Whether each listening socket is told on stdout.
+    /// Whether the address of each listening socket is printed on stdout.
     pub print_address: bool,
-    /// A descriptor that is told once everything listens.
+    /// The descriptor to write a newline to once every socket listens.
     pub ready_fd: Option<RawFd>,
     /// Whether bytes may be spliced; else they are copied.
     pub splice: bool,
-    /// Whom to become once everything is bound.
+    /// The user to change to after everything is bound.
     pub user: Option<User>,
-    /// Whether to enter a sandbox then, as far as the kernel has one. Where nothing was said, a fault keeps nobody from serving.
+    /// Whether to enter a sandbox then, as far as the kernel has one. If it was not given, a fault of the sandbox is a warning.
     pub sandbox: Option<Switch>,
 }
 

@@ -1,12 +1,9 @@
-//! Who may come in: lists of networks, and how many sessions one client may have.
+//! Admission: the gate that checks the access list and the number of sessions of each client.
 //!
-//! A [`Gate`] is asked right after accept(2), before anything is spent on a connection; whom it does not let in is reset. What has
-//! no address, a Unix socket or a pipe, is guarded by the permissions of whoever made it, and is let in.
+//! A [`Gate`] is asked as soon as a connection is accepted. The connection of a denied peer is reset. A peer without an address, on a
+//! Unix socket or a pipe, is allowed: the permissions of the socket or pipe protect it.
 //!
-//! Invariant: a v4-mapped address (RFC 4291 §2.5.5.2), which is what a dual-stack socket shows of an IPv4 client, is compared as
-//! the IPv4 address that it is; `::/0` is all of IPv6, and nothing of IPv4.
-//!
-//! Not here: what is checked of those who are let in, such as the key of a link.
+//! Not here: checks of peers that were accepted, such as the key of a link.
 
 use crate::policy::access_list::AccessList;
 use crate::policy::access_list::Denial;
@@ -21,23 +18,23 @@ use crate::limits::UNAUTHENTICATED_LINKS_PERIOD;
 use crate::report::Throttle;
 use crate::sockets::accepted::{Accepted, Peer};
 
-/// Who is asked when somebody comes in by one kind of listener.
+/// Decides which peers of one kind of listener are accepted.
 #[derive(Debug)]
 pub struct Gate {
     list: AccessList,
     quota: Option<SessionQuota>,
-    /// Who connects is a proxy: whose session it is, is told later.
+    /// The peers are proxies: a PROXY header names the client.
     by_proxy: bool,
     denied: u64,
     told: Told,
 }
 
-/// How a denial is told.
+/// How a denial is logged.
 #[derive(Debug)]
 enum Told {
-    /// Each, to those who ask for it: clients come as they like.
+    /// Each one, with `-v`: clients come as they like.
     InDetail,
-    /// One in a while, as a warning: it may be a node of ours, which sees a reset and nothing else.
+    /// One in a period, as a warning: it may be a node of ours, which sees only a reset.
     NowAndThen(Throttle),
 }
 
@@ -64,7 +61,7 @@ impl Gate {
         }
     }
 
-    /// Lets a connection to `word` in, or counts it, tells of it and says no: then it is to be dropped, which resets it.
+    /// Accepts a connection to `word` and returns its slot, or counts and logs the denial. The caller drops a denied one, which resets it.
     pub fn admits(
         &mut self,
         accepted: &Accepted,
@@ -88,7 +85,7 @@ impl Gate {
         self.tell(session_slot, &ip, word, context)
     }
 
-    /// A seat for a client of whom a proxy has told, which was let in itself.
+    /// Returns a slot for the client that a PROXY header named; its proxy was accepted before.
     pub fn session_slot(
         &mut self,
         client: Peer,
@@ -138,7 +135,7 @@ impl Gate {
             .ok_or_else(|| format!("unable to use {}: its peer is denied", point.word))
     }
 
-    /// Whether those who come in are proxies, and tell whom they come for.
+    /// Returns whether the peers are proxies that send a PROXY header.
     pub fn expects_proxies(&self) -> bool {
         self.by_proxy
     }

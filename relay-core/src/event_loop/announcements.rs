@@ -1,4 +1,4 @@
-//! Tells of the listeners: that all of them listen, that somebody has to wait, where a proxy listens now, and that it does not.
+//! Reports on the listeners: all of them listen, a client has to wait, a proxy listens at an address, or a proxy does not listen.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -54,8 +54,8 @@ impl Announcements {
         })
     }
 
-    /// Somebody comes, and as many are here as may be.
-    /// This is said in each turn for as long as they wait, and so has to cost nothing.
+    /// Logs that a client waits because the limit of sessions is reached.
+    /// This is called in each turn while clients wait, so it must cost nothing.
     pub fn tell_crowd(&mut self, listener: ListenerId, tool: &impl Tool, context: &Context) {
         if self.crowds.lets_through(context.now()) {
             let (word, sessions) = (context.listeners.word(listener), tool.status().sessions);

@@ -38,7 +38,7 @@ pub fn fit_descriptors(settings: &mut Settings, extra: ExtraDescriptors, report:
             "--max-sessions cut from {} to {sessions}: {limit} descriptors allow no more",
             settings.sessions_max
         );
-        // The default is a ceiling that nobody asked for; near it there is nothing to warn of. One session has room in any case.
+        // The default was not asked for: near it no warning is needed. One session has room in any case.
         let by_default = settings.sessions_max == SESSIONS_MAX_DEFAULT;
         if by_default && settings.once {
             report.debug(cut);

@@ -71,7 +71,7 @@ pub enum Accept {
     Failed(io::Error),
     /// A proxy listens anew: where.
     Listening(String),
-    /// A proxy does not listen, or no longer, and will be asked again.
+    /// A proxy does not listen, or no longer. The request is repeated later.
     Unbound(Fault),
 }
 
@@ -268,7 +268,7 @@ impl Listeners {
         self.ready.iter().copied()
     }
 
-    /// When a proxy is to be asked, or asked no longer, though nothing happens.
+    /// Returns when the next request to a proxy is due or times out.
     pub fn next_deadline(&self) -> Option<Instant> {
         let idle = self.binds.iter().filter_map(|id| {
             let place = &self.all[id.0 as usize];
@@ -304,7 +304,7 @@ impl Listeners {
         }
     }
 
-    /// Proxies that are to be asked after a while are asked now.
+    /// Sends the requests to proxies now that wait for a back-off.
     pub fn nudge(&mut self) {
         for at in 0..self.binds.len() {
             let id = self.binds[at];

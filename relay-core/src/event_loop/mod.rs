@@ -52,7 +52,7 @@ struct Waiter {
     signals: Signals,
 }
 
-/// What came beside events of entries and listeners.
+/// Other sources that became ready in this poll.
 #[derive(Debug, Default)]
 struct Seen {
     signals: bool,
@@ -68,7 +68,7 @@ enum Phase {
 }
 
 impl Loop {
-    /// Makes what every tool needs. On failure the fault is told.
+    /// Makes what every tool needs. A failure is logged.
     fn new(mut settings: Settings, report: Report, extra: ExtraDescriptors) -> Result<Self, Exit> {
         let fault = |what: &str, error: io::Error| {
             report.fatal(format_args!("unable to {what}: {}", report::reason(&error)));
@@ -111,7 +111,7 @@ impl Loop {
     }
 }
 
-/// Makes the tool and runs it to its end; what keeps it from starting is told.
+/// Makes the tool and runs it to its end. A fault at the start is logged.
 pub fn start<T: Tool>(
     settings: Settings,
     report: Report,
@@ -283,7 +283,7 @@ fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
     }
 }
 
-/// Says whom this process waits for, and what ends the wait.
+/// Logs how many sessions this process waits for, and what ends the wait.
 fn tell_draining<T: Tool>(tool: &T, what: &str, context: &Context) {
     let (sessions, them) = match tool.status().sessions {
         0 => return,

@@ -46,7 +46,7 @@ pub struct Channel {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Half {
     Open,
-    /// Whoever sends has said that nothing follows.
+    /// The sender has sent its close_notify.
     Closed,
 }
 

@@ -27,7 +27,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Somebody has to change something before this peer is of use.
+    /// Returns whether the fault lasts until a configuration is changed.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::WrongKey | Self::Refused | Self::NoKey | Self::OtherInner | Self::SameRole => {

@@ -1,11 +1,11 @@
-//! Links that prove a shared key: TLS 1.3 by rustls, with nothing to configure but one secret.
+//! Keyed links: TLS 1.3 by rustls, with one shared secret as the only configuration.
 //!
-//! Both nodes derive from the secret an Ed25519 key for each role. Each presents its own as a raw public key (RFC 7250), and takes
-//! no other than the other role's. There are no tickets and nothing is resumed, since that would skip the check; there is no name,
-//! no date and no certificate that could be wrong.
+//! Both nodes derive an Ed25519 key for each role from the secret. Each node presents the key of its own role as a raw public key (RFC
+//! 7250), and accepts only the key of the other role. There are no tickets and no resumption, because they would skip the check. There
+//! is no name, date or certificate that could be wrong.
 //!
-//! Whoever changes the secret puts two into the file: both are taken, the first one is used. What a link has proved stays with it
-//! ([`Proof`]), so that a node can part from links whose secret is gone from the file.
+//! To change the secret, put both secrets into the file: both are accepted, and the first one is used. A link keeps what it has proved
+//! ([`Proof`]), so a node can close links whose secret is no longer in the file.
 
 mod buffers;
 mod channel;
@@ -130,7 +130,7 @@ impl Keys {
         *count <= HANDSHAKES_PER_TURN
     }
 
-    /// A channel for one link. The inside node is the TLS client, whoever dialled.
+    /// Returns a channel for one link. The inside node is the TLS client, even if it was dialled.
     pub fn channel(&self) -> io::Result<Channel> {
         let channel = match &self.config {
             Config::Outside(config) => {

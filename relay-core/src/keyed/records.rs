@@ -15,7 +15,7 @@ pub(super) enum Connection {
     Server(UnbufferedServerConnection),
 }
 
-/// Bytes of which the first have been used.
+/// Bytes, the first of which are used up.
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,

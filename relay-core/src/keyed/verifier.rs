@@ -1,4 +1,4 @@
-//! Who is taken for the other node: whoever holds one of a few keys, and nobody else.
+//! Accepts a peer as the other node only if it proves that it holds one of the keys.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;

@@ -1,6 +1,6 @@
 //! What the kernel keeps of the errors of a socket (`MSG_ERRQUEUE`, ip(7)), and who told of them.
 //!
-//! Linux keeps what ICMP says of a TCP connection in the making since 5.18; with IPv6 only if it is asked to.
+//! Linux keeps what ICMP says of a TCP connection in the making since 5.18; with IPv6 only if an option asks for it.
 
 use std::io::{self, IoSliceMut};
 use std::net::IpAddr;

@@ -59,7 +59,7 @@ pub fn parse_user(text: &str) -> Result<User, String> {
 /// Becomes the user, for good.
 ///
 /// # Errors
-/// Which step failed, and why. Then some of what was asked for has happened: the process is not to run on.
+/// Which step failed, and why. Some steps are done then: the process must end.
 pub fn change_to(user: &User) -> Result<(), String> {
     // While there is the capability for it; what is out of the bounding set cannot be had from a file either.
     step("bound capabilities", caps::clear(None, CapSet::Bounding))?;
@@ -105,7 +105,7 @@ fn verify(user: &User) -> Result<(), String> {
 fn step<T, E: fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, String> {
     result.map_err(|error| {
         let text = error.to_string().to_lowercase();
-        // Before the reason stands which call failed, which says nothing to whoever typed an option.
+        // The name of the call in front of the reason means nothing to a user.
         let reason = text.rsplit(": ").next().unwrap_or_default();
         let reason = reason.split(" (os error ").next().unwrap_or_default();
         format!("unable to {what}: {reason}")

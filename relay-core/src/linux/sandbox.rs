@@ -1,12 +1,11 @@
-//! The sandbox that a process enters once everything is bound, before it reads a byte of anybody: no file and no TCP port beyond what
-//! it needs ([`files`] and [`ports`], by Landlock), no system call beyond what a relay makes ([`calls`], by seccomp).
+//! The sandbox that a process enters after everything is bound and before it reads the first byte of a peer: no file and no TCP port
+//! except those that it needs ([`files`] and [`ports`], by Landlock), and no system call except those of a relay ([`calls`], by seccomp).
 //!
-//! It is for the day on which a mistake is found in what parses a peer's bytes: whoever makes use of it gets a process that can
-//! open no file of interest, start no program and trace nobody. What it could do, it still can: use the sockets it has, and dial the
-//! ports that it dials.
+//! It limits a fault in the code that parses a peer's bytes: an attacker who takes over the process can open no other file, start no
+//! program and trace no process. The process can still use the sockets that it has and dial the ports that it dials.
 //!
-//! All of it belongs to a thread and to the threads that it starts. There is only one when the sandbox is entered; those that resolve
-//! names are started on the way.
+//! A sandbox belongs to a thread and to the threads that it starts. When the sandbox is entered there is one thread. The threads that
+//! resolve names are started between its layers.
 
 mod call_table;
 pub mod calls;

@@ -13,47 +13,47 @@ use ipnet::{IpNet, Ipv4Net};
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Let in.
+    /// Accept.
     Allow,
-    /// Keep out.
+    /// Reset.
     Deny,
 }
 
 /// One `--allow` or `--deny`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// What it says,
+    /// What it says about the network.
     pub verdict: Verdict,
-    /// of whom.
+    /// The network.
     pub network: IpNet,
 }
 
-/// Rules in the order in which they were typed: the first that covers an address decides.
+/// Rules in the order in which they were typed: the first rule that covers an address decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     rules: Vec<Rule>,
 }
 
-/// A place among the sessions of one client; dropping it frees it.
+/// A slot among the sessions of one client. Dropping it frees it.
 #[derive(Debug, Default)]
 pub struct SessionSlot(#[allow(dead_code, reason = "held for its drop")] Option<Box<ReservedSlot>>);
 
-/// Why somebody is kept out.
+/// Why a peer is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// A rule says so; none, where there are rules that allow others.
+    /// This rule denies it; `None` if no rule covers it and other networks are allowed.
     Rule(Option<IpNet>),
-    /// The client has so many sessions already.
+    /// The client has this number of sessions already.
     Sessions(usize),
 }
 
 impl AccessList {
-    /// The list of these rules.
+    /// Returns the list of these rules.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { rules }
     }
 
-    /// A list that lets in these networks alone; everybody, if there are none.
+    /// Returns a list that allows only these networks, or every address if there are none.
     pub fn of_allowed(networks: &[IpNet]) -> Self {
         let allow = |network: &IpNet| Rule {
             verdict: Verdict::Allow,
@@ -62,12 +62,12 @@ impl AccessList {
         Self::new(networks.iter().map(allow).collect())
     }
 
-    /// Whether anybody may come in.
+    /// Returns whether there is no rule, so that every address is allowed.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether an address may come in. If some are allowed, those that no rule covers are not.
+    /// Checks an address. If a rule allows a network, an address that no rule covers is denied.
     pub fn check(&self, ip: IpAddr) -> Result<(), Denial> {
         let ip = ip.to_canonical();
         match self.rules.iter().find(|rule| rule.network.contains(&ip)) {

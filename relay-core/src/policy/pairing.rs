@@ -1,4 +1,4 @@
-//! Outside: which client gets which link, who waits how long, and what the inside nodes are told of it.
+//! Outside: which client gets which link, how long a client waits, and what WANT says to the inside nodes.
 //!
 //! Clients are served first come, first served; nodes are taken in turn, and within a node the link that was used last. A
 //! node that refused is passed over for a while, as long as another can serve. Invariant: a client is either waiting here or was
@@ -238,7 +238,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
             .map_or(0, |node| node.links.len())
     }
 
-    /// Takes all idle links out, for good: they are to be told BYE. Each is still to be reported by [`Pairing::link_lost`].
+    /// Takes all idle links out for good; the caller sends BYE on them. Each is still reported by [`Pairing::link_lost`].
     pub fn drain_idle(&mut self) -> Vec<L> {
         self.nodes
             .iter_mut()
@@ -334,7 +334,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
         })
     }
 
-    /// The client has been sent away, and nobody is left to ask. One that nobody has refused waits for a node to come.
+    /// Returns whether every node has refused the client. A client that no node has refused waits for a node.
     fn is_refused_by_all(&self, waiting: &Waiting<C>) -> bool {
         let Waiting {
             service,

@@ -1,14 +1,14 @@
-//! Outside: links of which nobody knows yet whose they are, and which of them goes when there are too many.
+//! Outside: links that have not authenticated, and which of them is closed when there are too many.
 //!
-//! Whoever reaches the link port can open links and say nothing. Each costs memory until its time is up, so there is a limit: on
-//! those of one address, and on all of them. An address from which a node has linked is another matter: a burst of clients makes that
-//! node dial a hundred links at once, and strangers elsewhere must not take their places. Those count by themselves.
+//! A peer that reaches the link port can open links and send nothing. Each link costs memory until its time is up, so there are limits:
+//! for the links of one address, and for all of them. Addresses from which a node has linked are counted separately: a burst of clients
+//! makes such a node dial a hundred links at once, and other peers must not take their places.
 //!
-//! Beyond a limit a link of the address with the most goes, drawn by lot. Never the newcomer by rule: then whoever came first would
-//! keep everybody out. Nor the oldest by rule: then whoever comes often enough would outrun a node that is far away and needs a
-//! while to say who it is. Strangers from one place push out each other; those from everywhere leave a node its chance at each try.
+//! Above a limit, a random link of the address with the most links is closed. It is not the newest one: then the first peer could keep
+//! all others out. It is not the oldest one: then a peer that dials often would outrun a distant node that needs longer to authenticate.
+//! So links from one address push out each other, and a flood from everywhere leaves a node a chance at each try.
 //!
-//! Invariant: when [`UnauthenticatedLinks::surplus`] says none, all limits hold. Memory is bounded by them, and by the links of nodes.
+//! Invariant: when [`UnauthenticatedLinks::surplus`] returns `None`, all limits hold. Memory is bounded by them and by the links of nodes.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -36,7 +36,7 @@ pub struct UnauthenticatedLinks<L> {
     unauthenticated: HashMap<Origin, Vec<L>>,
     /// How many links of nodes there are from each place that has some.
     nodes: HashMap<Origin, usize>,
-    /// Strangers from places without a node, and from the others.
+    /// Unauthenticated links from places without a node, and from the others.
     unknown: usize,
     known: usize,
     /// A limit may have been passed.
@@ -69,7 +69,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
         self.crowded |= is_crowded;
     }
 
-    /// A link that must go, if there are too many; to be asked in each turn. Close it, say that it is [gone](Strangers::gone), and
+    /// Returns a link that must be closed if there are too many. Called in each turn. Close it, report it by [`Self::gone`], and
     /// ask again.
     pub fn surplus(&mut self) -> Option<L> {
         if !std::mem::replace(&mut self.crowded, false) {
@@ -113,7 +113,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
         }
     }
 
-    /// How many links are strangers now.
+    /// Returns the number of unauthenticated links.
     pub fn len(&self) -> usize {
         self.unknown + self.known
     }
@@ -128,7 +128,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
         self.shown_out
     }
 
-    /// A link to go, of the strangers from places with a node or of the others.
+    /// Returns a link to close, from places with a node or from the others.
     fn surplus_of(&mut self, has_node: bool) -> Option<L> {
         let (total, [total_max, each_max]) = if has_node {
             (self.known, OF_NODES_MAX)
@@ -153,7 +153,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
         self.rng.choice(candidates)
     }
 
-    /// Takes a stranger off the list; says whether it was on it.
+    /// Takes a link off the list. Returns whether it was on it.
     fn forget(&mut self, link: L, origin: Origin) -> bool {
         let Some(links) = self.unauthenticated.get_mut(&origin) else {
             return false;
@@ -169,7 +169,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
         true
     }
 
-    /// What strangers from there are counted with, and the limits of that.
+    /// Returns the group that links from there are counted in, and its limits.
     fn total(&mut self, origin: Origin) -> (&mut usize, [usize; 2]) {
         if self.nodes.contains_key(&origin) {
             (&mut self.known, OF_NODES_MAX)
@@ -192,10 +192,10 @@ impl From<Option<IpAddr>> for Origin {
     }
 }
 
-/// What is told of a link that gives way.
+/// The reason in the log when a link is closed to make room.
 pub const TOO_MANY: &str = "too many come and do not say whose they are";
 
-/// Of strangers from places with a node: all together, and from one place.
+/// The limits of unauthenticated links from places with a node: in all, and from one place.
 const OF_NODES_MAX: [usize; 2] = [UNAUTHENTICATED_LINKS_OF_NODES_MAX; 2];
 /// The same from all other places.
 const OF_OTHERS_MAX: [usize; 2] = [

@@ -88,7 +88,7 @@ impl Addresses {
     }
 }
 
-/// The hosts of a pair, in the one family in which both can be told.
+/// The hosts of a pair, in the one family that can express both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hosts {
     V4(Ipv4Addr, Ipv4Addr),

@@ -28,7 +28,7 @@ enum LoginSent {
 }
 
 impl HttpConnect {
-    /// Asks the proxy to connect to a place. The user and the password are told at once: a proxy that asks for them would close
+    /// Asks the proxy to connect to a place. The user and the password are sent at once: a proxy that asks for them would close
     /// the connection.
     pub(super) fn ask(place: &Place, login: Option<&Login>) -> (Secret, Self) {
         let authority = match &place.host {

@@ -1,4 +1,4 @@
-//! What is asked of a proxy, and what it answers, in whichever of its protocols.
+//! Requests to proxies and their answers, in each of the proxy protocols.
 //!
 //! An [`Inquiry`] is one request to one proxy. Its owner sends the bytes it is given and hands over what the socket holds; the
 //! inquiry says how many of those bytes were its own. The others belong to whoever speaks behind the proxy, and stay in the

@@ -63,7 +63,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
     }
 }
 
-/// What a server gets before all else: the header in the version that was asked for, if one was; see [`encode`].
+/// Returns the first bytes for a server: the PROXY header, if a version is given; see [`encode`].
 pub fn preface(
     version: Option<Version>,
     addresses: impl FnOnce() -> Option<Addresses>,

@@ -1,10 +1,10 @@
-//! Why a proxy does not do what it was asked for, and whether another try may help.
+//! Why a proxy refuses a request, and whether another try may help.
 
 use std::fmt;
 
 use crate::report::sanitise;
 
-/// Why a proxy does not do what it was asked.
+/// Why a proxy refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The code of a SOCKS 4 answer.

@@ -1,9 +1,9 @@
-//! What a proxy is asked for, whatever its protocol, and how far the request is.
+//! A request to a proxy in any protocol, and its progress.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// A host and a port, as a proxy is told or tells them.
+/// A host and a port in a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The host.
@@ -22,12 +22,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// A host, as a proxy is told or tells it.
+/// A host in a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// An address.
     Ip(IpAddr),
-    /// A name for the proxy to resolve: 1 to 255 bytes. One that a proxy tells may hold anything.
+    /// A name for the proxy to resolve: 1 to 255 bytes. A name in an answer may hold any bytes.
     Name(Vec<u8>),
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Who asks, where the proxy wants to know.
+/// The user and the password for a proxy that requires them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Login {
     /// The user.

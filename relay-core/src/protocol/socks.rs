@@ -23,7 +23,7 @@ pub enum Socks5 {
     ExpectMethod(ExpectMethod),
     /// Whether it takes the password.
     ExpectStatus(ExpectStatus),
-    /// Whether it does what was asked.
+    /// Whether the proxy grants the request.
     ExpectReply(ExpectReply),
 }
 
@@ -58,7 +58,7 @@ enum Expected {
     Connected,
     /// That the proxy listens.
     Listening,
-    /// That somebody came to where it listens.
+    /// That a client connected to it.
     Client,
 }
 

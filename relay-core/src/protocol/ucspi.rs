@@ -1,8 +1,8 @@
-//! What a UCSPI server (tcpserver, s6-tcpserver, sslserver) tells in the environment of whoever serves the connection on stdin
-//! and stdout: <https://cr.yp.to/proto/ucspi-tcp.txt>.
+//! The environment in which a UCSPI server (tcpserver, s6-tcpserver, sslserver) runs the program that serves a connection on stdin and
+//! stdout: <https://cr.yp.to/proto/ucspi-tcp.txt>.
 //!
-//! Behind a server that ends TLS, stdin is a pipe, and only the environment knows the client. `PROTO` names the protocol, and
-//! the variables begin with its name; those of TCP serve where a server has set no others.
+//! Behind a server that ends TLS, stdin is a pipe, and only the environment names the client. `PROTO` names the protocol, and the
+//! variables begin with its name. The variables of TCP are read if a server has set no others.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::report::sanitise;
 
-/// Who is at the other end.
+/// The client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The client.

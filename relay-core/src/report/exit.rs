@@ -5,9 +5,9 @@ use std::process::{ExitCode, Termination};
 /// How the process ends (the exit status of ucspi-tcp's tools).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked is done.
+    /// Done.
     Done = 0,
-    /// Usage, or a fault of what was asked that lasts.
+    /// Usage, or a permanent fault of the command line.
     Permanent = 100,
     /// A fault that may pass, or one of the system.
     Temporary = 111,

@@ -1,13 +1,12 @@
-//! Everything this process says, and how it exits. Nothing else prints.
+//! Every message and the exit status. Nothing else prints.
 //!
-//! A message is one line, `program: severity: text`, in djb's grammar (what could not be done, on which object, why),
-//! or one JSON object. It goes to stderr; where descriptor 2 is a socket, as under inetd, that socket is the client's,
-//! and messages go to syslog.
+//! A message is one line, `program: severity: text`, in djb's grammar (what failed, on which object, why), or one JSON object. It goes to
+//! stderr. If descriptor 2 is a socket, as under inetd, it is the client's, and messages go to syslog.
 //!
-//! Invariants: a message never blocks, panics or ends the process, whatever became of stderr; one that finds no room
-//! is counted, and the next one tells. A message holds no control character, so it cannot fake a second line.
+//! Invariants: a message never blocks, panics or ends the process, whatever happened to stderr. A message without room is counted, and
+//! the next one reports the count. A message holds no control character, so it cannot fake a second line.
 //!
-//! Not here: which part of a text came from a peer is not known any more; whoever logs such text calls [`sanitise`].
+//! Not here: a text does not show which part of it came from a peer. Code that logs a peer's text calls [`sanitise`] first.
 
 mod exit;
 mod session_line;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-/// What is told of a session at its end.
+/// What is logged of a session at its end.
 pub struct SessionLine<'a> {
     /// The same in both nodes.
     pub id: &'a dyn Display,
@@ -17,7 +17,7 @@ pub struct SessionLine<'a> {
     pub bytes_to_client: u64,
     /// From accept to the end.
     pub duration: Duration,
-    /// Who closed first: `client`, `server`, or whoever else did.
+    /// The side that closed first: `client`, `server` or `nobody`.
     pub closed_first: &'a dyn Display,
     /// Why it ended.
     pub why: &'a dyn Display,

@@ -1,4 +1,4 @@
-//! Warnings that may come often, of which few are logged.
+//! Warnings that may come often: few of them are logged.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// For warnings of which one a second is enough.
+    /// Lets one warning a second through.
     pub const fn per_second() -> Self {
         Self::per(Duration::from_secs(1))
     }
 
-    /// For warnings of which one in `period` is enough.
+    /// Lets one warning in each `period` through.
     pub const fn per(period: Duration) -> Self {
         Self {
             period,

@@ -118,7 +118,7 @@ impl Report {
                 let text = printable(&format!("{}: {text}", severity.name()));
                 let priority =
                     syslog::Priority::new(severity.syslog(), syslog::Facility::LOG_DAEMON);
-                // There is nobody left to tell that syslog cannot be told.
+                // There is no place left to report that syslog failed.
                 let _ = syslog::syslog(priority, text.as_str());
             }
             Destination::Stderr => self.write(severity, &self.line(severity, text, session)),
@@ -177,7 +177,7 @@ impl Report {
     }
 }
 
-/// How much is told.
+/// How much is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Why the process ends, and nothing else.

@@ -68,7 +68,7 @@ impl Account {
     }
 }
 
-/// The file that an end is takes no more: its owner can help, and nobody else would tell.
+/// Returns whether the file behind an end is full: only a message tells its owner.
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),

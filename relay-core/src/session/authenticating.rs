@@ -33,7 +33,7 @@ pub enum Progress {
     Failed {
         /// Why.
         why: String,
-        /// Somebody has to change something before this peer is of use.
+        /// The fault lasts until a configuration is changed.
         lasting: bool,
     },
 }
@@ -84,7 +84,7 @@ impl Authenticating {
         (self.end, self.peer)
     }
 
-    /// The peer is told why, as far as the socket takes it.
+    /// Sends the peer the reason, as far as the socket takes it.
     pub fn part(self) {
         self.end.close();
     }

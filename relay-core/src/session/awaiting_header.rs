@@ -1,8 +1,7 @@
-//! A client that comes through a proxy (`--accept-proxy`): nothing is done for it until its PROXY header has told who it is.
+//! A client that comes through a proxy (`--accept-proxy`), until its PROXY header has named the client.
 //!
-//! The header is taken to the byte, so that what follows it is still in the socket when the session begins, and may be spliced.
-//! A socket is looked into first; what cannot be (a pipe) is read byte by byte. Whoever sends anything else, ends, or takes too
-//! long, is not served: that the header is missing is never guessed.
+//! The header is read to the byte. What follows it stays in the socket for the session, and may be spliced. A socket is peeked at first;
+//! a pipe is read byte by byte. A peer that sends anything else, ends, or takes too long is reset: a missing header is never accepted.
 
 use crate::session::close_reason::Fault;
 use std::io;
@@ -146,7 +145,7 @@ impl<P> AwaitingHeader<P> {
                     }
                     Ok(None) if count == 0 => Step::Fault(Fault::Ended),
                     Ok(None) if !looks => Step::Further,
-                    // Nothing comes behind the end of file, and an event tells of more.
+                    // Nothing follows the end of file. Otherwise an event comes with more bytes.
                     Ok(None) if end.end_follows() => Step::Fault(Fault::Ended),
                     Ok(None) => Step::Blocked,
                     Err(malformed) => Step::Fault(Fault::Malformed(malformed)),

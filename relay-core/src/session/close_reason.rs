@@ -51,7 +51,7 @@ pub enum CloseReason {
     Denied,
     /// The server was not reached.
     Unreached(String),
-    /// A proxy on the way will not lead there, however often it is asked.
+    /// A proxy on the way refuses for good.
     Forbidden(String),
     /// Nothing moved for too long.
     IdleTimeout,
@@ -87,7 +87,7 @@ impl CloseReason {
         }
     }
 
-    /// What the other node is told.
+    /// Returns the code for ABORT.
     pub fn abort_code(&self) -> AbortCode {
         match self {
             Self::IdleTimeout => AbortCode::IdleTimeout,

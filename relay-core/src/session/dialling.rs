@@ -34,7 +34,7 @@ pub enum Progress {
     Waiting(Box<Dialling>),
     /// Both ends are there.
     Joined(Session),
-    /// Nobody is there, or the client is gone.
+    /// The dial failed, or the client is gone.
     Over(CloseReason, Box<Dialling>),
 }
 

@@ -32,7 +32,7 @@ pub struct Direction {
 pub enum Flow {
     /// Bytes may come.
     Flowing,
-    /// The source is known to be reset; what it still holds is delivered, and then it is told.
+    /// The source is known to be reset. Its remaining bytes are delivered, then the reset is reported.
     LastBytes,
     /// The end of file has come; what is in flight goes first.
     Draining,

@@ -1,4 +1,4 @@
-//! A session of which one end is a link: a direction each way between the link and the plain end.
+//! A session between a plain end and a link: a direction each way.
 //!
 //! The link outlives the session. So nothing here closes it: a failure of the plain end is for the caller to pass on by
 //! ABORT, and a failure of the link is told apart from it.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::end::End;
 use crate::protocol::addresses::Addresses;
 
-/// Who is at the other end.
+/// The peer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// An address; a v4-mapped one is shown as IPv4.
@@ -15,7 +15,7 @@ pub enum Peer {
     Unix,
     /// Descriptors that were inherited.
     Inherited,
-    /// Somebody of whom a proxy told something that is no address.
+    /// A client whose proxy named no address.
     Unknown,
 }
 
@@ -24,14 +24,14 @@ pub enum Peer {
 pub struct Accepted {
     /// The socket, with the options of its listener.
     pub end: End,
-    /// Who is there.
+    /// The peer of the socket.
     pub peer: Peer,
-    /// Who is behind that, if somebody who knows has said so.
+    /// The client behind the peer, if a PROXY header, the environment or a proxy has named it.
     pub told: Option<Addresses>,
 }
 
 impl Accepted {
-    /// Whom the session is for.
+    /// Returns the client of the session.
     pub fn client(&self) -> Peer {
         match self.told {
             Some(told) => Peer::Tcp(told.client()),

@@ -46,7 +46,7 @@ impl DialQueue {
         }
     }
 
-    /// The entries whose turn has come since this was asked last.
+    /// Returns the entries whose turn has come since the last call.
     pub fn called(&self) -> Vec<Key> {
         std::mem::take(&mut self.0.borrow_mut().called)
     }

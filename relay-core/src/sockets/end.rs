@@ -153,7 +153,7 @@ impl End {
         Ok(())
     }
 
-    /// Urgent data is told apart, since a read stops there.
+    /// Urgent data has an event of its own, because a read stops there.
     fn interest(&self) -> Interest {
         match (&self.write, self.read_medium) {
             (WriteHalf::Shared, Medium::Socket) => {
@@ -311,7 +311,7 @@ impl End {
         SockRef::from(&self.read).peer_addr().ok()?.as_socket()
     }
 
-    /// A dial of a local port that nobody listens on can meet itself, if the kernel picked that very port for it.
+    /// A dial of a local port without a listener can connect to itself if the kernel picked that port for it.
     pub fn is_joined_to_itself(&self, peer: SocketAddr) -> bool {
         peer.ip().is_loopback() && self.local_address() == Some(peer)
     }
@@ -327,7 +327,7 @@ impl End {
         }
     }
 
-    /// The socket, to be asked about.
+    /// Returns the descriptor that is read.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.read.as_fd()
     }

@@ -202,7 +202,7 @@ fn with_fd<T>(fd: RawFd, ask: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> 
     ask(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// What is told when a word for an inherited descriptor cannot be used.
+/// Returns the message for a word whose inherited descriptor cannot be used.
 pub fn unable_to_use(word: &str, error: &io::Error) -> String {
     format!("unable to use {word}: {}", report::reason(error))
 }

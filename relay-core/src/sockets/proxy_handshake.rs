@@ -33,7 +33,7 @@ pub enum Talk {
     Waiting(ProxyHandshake),
     /// The proxy listens there.
     Listening(Place, ProxyHandshake),
-    /// What comes from now on is from behind the proxy; who is there, if that was asked.
+    /// The bytes that follow come from behind the proxy; the client's address, if a BIND asked for it.
     Done(Option<Place>),
 }
 

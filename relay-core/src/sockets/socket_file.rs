@@ -28,7 +28,7 @@ impl SocketFile {
     }
 }
 
-/// Nobody listens on that socket file: its process was killed.
+/// Returns whether no process listens on the socket file: its owner was killed.
 pub fn is_stale(address: &SockAddr) -> bool {
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)
         .and_then(|socket| socket.connect(address));

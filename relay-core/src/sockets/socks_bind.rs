@@ -1,4 +1,4 @@
-//! A listener that a proxy keeps for us (SOCKS BIND): it listens for one client, and is asked anew for the next.
+//! A listener that a proxy keeps for us (SOCKS BIND): it listens for one client, and a new request is sent for the next.
 //!
 //! It is driven like a listener: [`SocksBind::run`] does what is due and says what came of it. The connection on which the proxy
 //! was asked becomes the client's.
@@ -43,11 +43,11 @@ pub struct SocksBind {
 
 #[derive(Debug)]
 enum Stage {
-    /// Nobody is wanted.
+    /// No client is wanted.
     Idle,
-    /// To be asked at once.
+    /// The request is due now.
     Due,
-    /// To be asked then.
+    /// The request is due at that time.
     Pausing(Instant),
     Dialling(Box<Dial>),
     /// The first answer is due by then.
@@ -63,9 +63,9 @@ pub enum Outcome {
     Waiting,
     /// The proxy listens anew.
     Listening,
-    /// A client came. The next one is to be asked for.
+    /// A client came. The next request is due.
     Client(Box<Accepted>),
-    /// The proxy does not listen, or no longer; it will be asked again.
+    /// The proxy does not listen, or no longer. The request is repeated later.
     Failed(Fault),
 }
 
@@ -81,7 +81,7 @@ pub struct Fault {
 /// How bad it is that a proxy does not listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It has listened for a good while, and nobody came.
+    /// It has listened for a good while, and no client came.
     Usual,
     /// It may pass.
     Temporary,
@@ -90,7 +90,7 @@ pub enum FaultKind {
 }
 
 impl SocksBind {
-    /// Nothing is asked before [`SocksBind::want`]. The key names it to epoll.
+    /// Sends no request before [`SocksBind::want`]. `key` names it to epoll.
     pub fn new(proxy: Proxy, family: Family, key: Key) -> Self {
         Self {
             proxy,
@@ -111,7 +111,7 @@ impl SocksBind {
         }
     }
 
-    /// Who is asked.
+    /// Returns the proxy.
     pub fn proxy(&self) -> &Proxy {
         &self.proxy
     }
@@ -128,7 +128,7 @@ impl SocksBind {
         self.stage = Stage::Idle;
     }
 
-    /// Whoever waits for a back-off asks now.
+    /// Ends a back-off: the request is due now.
     pub fn nudge(&mut self) {
         if matches!(self.stage, Stage::Pausing(_)) {
             self.stage = Stage::Due;

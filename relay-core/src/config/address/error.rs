@@ -225,7 +225,7 @@ pub enum ProxyFault {
     Scheme(String),
     /// TLS to the proxy.
     Https,
-    /// A scheme that cannot be asked to listen.
+    /// A scheme whose proxies cannot listen.
     NoBind(String),
     /// No port. What to write instead.
     PortMissing(String),

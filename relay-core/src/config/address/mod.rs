@@ -1,6 +1,6 @@
 //! The words that stand for addresses on a command line, and what they mean.
 //!
-//! One grammar serves all three tools. A word is read once, by [`parse_listen`] or [`parse_target`]; whoever gets a
+//! One grammar serves all three tools. A word is read once, by [`parse_listen`] or [`parse_target`]; the code that gets a
 //! [`ListenPoint`] or a [`Target`] never looks at the text again, except to repeat it in a message. Each shows itself
 //! as a word that means the same.
 //!

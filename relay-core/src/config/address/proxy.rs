@@ -23,7 +23,7 @@ pub struct Proxy {
     pub password: Option<Secret>,
 }
 
-/// How a proxy is spoken to, and who resolves the names that it is asked for.
+/// The protocol of a proxy, and which side resolves names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
     /// SOCKS 4: names are resolved here.
@@ -107,7 +107,7 @@ impl ProxyProtocol {
         }
     }
 
-    /// Whether names are resolved here, and the proxy is asked for addresses.
+    /// Returns whether names are resolved here, so that the proxy gets addresses.
     pub fn resolves_here(self) -> bool {
         matches!(self, Self::Socks4 | Self::Socks5)
     }

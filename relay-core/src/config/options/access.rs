@@ -1,4 +1,4 @@
-//! Who may come in, as typed: options whose order among each other counts.
+//! Which clients are accepted, as typed: options whose order counts.
 
 use clap::parser::ArgMatches;
 use clap::{ArgAction, Args, Command, Error, FromArgMatches};
@@ -7,18 +7,18 @@ use ipnet::IpNet;
 use super::values::parse_count;
 use crate::policy::access_list::{AccessList, Rule, Verdict, parse_network};
 
-/// For the tools that clients come to.
+/// The options of the tools that accept clients.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClientOptions {
-    /// Who may come in.
+    /// Which clients are accepted.
     #[command(flatten)]
     pub access: ClientAccess,
 
-    /// Run at most this many sessions of one client at once [off]
+    /// Serve at most this many sessions of one client at once [off]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub max_sessions_per_client: Option<usize>,
 
-    /// Expect a PROXY header that says who the client is
+    /// Read the client's address from a PROXY header
     #[arg(long)]
     pub accept_proxy: bool,
 }
@@ -33,11 +33,11 @@ pub struct ClientAccess(pub AccessList);
     reason = "clap reads its attributes; the values are taken with their indices"
 )]
 struct Typed {
-    /// Let clients of this network in; of --allow and --deny the first match decides
+    /// Accept clients from this network; of --allow and --deny the first match decides
     #[arg(long, value_name = "CIDR", allow_hyphen_values = true, action = ArgAction::Append, value_parser = parse_network)]
     allow: Vec<IpNet>,
 
-    /// Reset clients of this network
+    /// Reset clients from this network
     #[arg(long, value_name = "CIDR", allow_hyphen_values = true, action = ArgAction::Append, value_parser = parse_network)]
     deny: Vec<IpNet>,
 }

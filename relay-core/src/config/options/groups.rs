@@ -23,24 +23,24 @@ use crate::policy::access_list::parse_network;
 use crate::protocol::proxy_header::Version;
 use crate::report::{LogFormat, Report, Verbosity};
 
-/// What is told, and how.
+/// What is logged, and in which format.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Messages {
-    /// Tell of each session at its end; twice: of each step
+    /// Log each session at its end; twice: each step
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Tell of fatal errors only
+    /// Log fatal errors only
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Form of messages, text or json [text]
+    /// Format of messages, text or json [text]
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     pub log_format: Option<LogFormat>,
 }
 
 impl Messages {
-    /// The report that was asked for.
+    /// Returns the report of these options.
     pub fn report(&self, program: &'static str) -> Report {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Fatal,
@@ -59,15 +59,15 @@ pub struct Dialing {
     #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub bind: Option<BindAddress>,
 
-    /// Dial through this proxy; repeats, as a chain
+    /// Dial through this proxy; several form a chain
     #[arg(long, value_name = "URL", allow_hyphen_values = true, value_parser = via::parse_url)]
     pub via: Vec<TypedUrl>,
 
-    /// Give a dial up after this time [10s]
+    /// End a dial that takes longer than this [10s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub connect_timeout: Option<Duration>,
 
-    /// Tell the server who the client is, by a PROXY header, v1 or v2
+    /// Send the client's address to the server in a PROXY header, v1 or v2
     #[arg(long, value_name = "VERSION", value_enum, hide_possible_values = true)]
     pub send_proxy: Option<Version>,
 }
@@ -79,7 +79,7 @@ pub struct FourWayOptions {
     #[arg(long, value_name = "ADDR", allow_hyphen_values = true, value_parser = parse_bind)]
     pub bind: Option<BindAddress>,
 
-    /// Give a 4way LINK up after this time [off]
+    /// End a dial of a 4way LINK that takes longer than this [off]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub connect_timeout: Option<Duration>,
 }
@@ -87,15 +87,15 @@ pub struct FourWayOptions {
 /// What all tools share.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
-    /// End a session that is silent for this time, or off [off]
+    /// Reset a session that is silent for this time, or off [off]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout_or_off)]
     pub idle_timeout: Option<OrOff>,
 
-    /// End a one-way session that is silent for this time [1h]
+    /// Reset a half-closed session that is silent for this time [1h]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub half_close_timeout: Option<Duration>,
 
-    /// Run at most this many sessions at once [10000]
+    /// Serve at most this many sessions at once [10000]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub max_sessions: Option<usize>,
 
@@ -111,7 +111,7 @@ pub struct Common {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub expire: Option<Duration>,
 
-    /// Leave sessions this time to end before exiting [30s]
+    /// Wait this long for sessions to end before exiting [30s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub drain_timeout: Option<Duration>,
 
@@ -127,11 +127,11 @@ pub struct Common {
     #[arg(long)]
     pub no_splice: bool,
 
-    /// Become this user, and of this group, once everything is bound
+    /// Change to this user and group after everything is bound
     #[arg(long, value_name = "USER[:GROUP]", allow_hyphen_values = true, value_parser = parse_user)]
     pub user: Option<User>,
 
-    /// Run in a sandbox where the kernel has one, on or off [on]
+    /// Enter a sandbox if the kernel has one, on or off [on]
     #[arg(
         long,
         value_name = "SWITCH",
@@ -143,7 +143,7 @@ pub struct Common {
     )]
     pub sandbox: Option<Switch>,
 
-    /// Read the clock that 4way addresses are dialled by as if it were later; for tests
+    /// Add this to the clock that 4way addresses are dialled by; for tests
     #[arg(long, hide = true, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_duration)]
     pub four_way_clock_offset: Option<Duration>,
 
@@ -157,7 +157,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// The family that was asked for.
+    /// Returns the address family of these options.
     pub fn family(&self) -> Family {
         match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
@@ -170,7 +170,7 @@ impl Common {
 /// What the two nodes share.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LinkOptions {
-    /// Let no link be silent for longer, 1s to 1h [10s]
+    /// Send at least this often on a link, 1s to 1h [10s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_heartbeat, conflicts_with = "raw")]
     pub heartbeat: Option<Duration>,
 
@@ -178,7 +178,7 @@ pub struct LinkOptions {
     #[arg(long)]
     pub raw: bool,
 
-    /// Take for the other node only who holds the key in this file
+    /// Encrypt links, and accept only a node that holds the key in this file
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 }
@@ -186,7 +186,7 @@ pub struct LinkOptions {
 /// What `listen-listen` adds.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutsideOptions {
-    /// Let a client wait this time for a link [30s]
+    /// Let a client wait this long for a link [30s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_timeout)]
     pub wait_timeout: Option<Duration>,
 
@@ -194,7 +194,7 @@ pub struct OutsideOptions {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_count)]
     pub queue: Option<usize>,
 
-    /// Let links of this network in, and no others
+    /// Accept links from this network only; repeats
     #[arg(long, value_name = "CIDR", allow_hyphen_values = true, value_parser = parse_network)]
     pub allow_link: Vec<IpNet>,
 }
@@ -202,7 +202,7 @@ pub struct OutsideOptions {
 /// What `connect-connect` adds.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InsideOptions {
-    /// Pause at most this time between dials of a link [2s]
+    /// Pause at most this long between dials of a link [2s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_interval)]
     pub interval: Option<Duration>,
 
@@ -218,7 +218,7 @@ pub struct InsideOptions {
     #[arg(long, value_name = "ADDR[:PORT]", allow_hyphen_values = true, value_parser = parse_bind)]
     pub server_bind: Option<BindAddress>,
 
-    /// Dial servers through this proxy; repeats, as a chain
+    /// Dial servers through this proxy; several form a chain
     #[arg(long, value_name = "URL", allow_hyphen_values = true, value_parser = via::parse_url)]
     pub server_via: Vec<TypedUrl>,
 }

@@ -45,7 +45,7 @@ fn parse<T: Parser>(program: &'static str) -> Result<T, Exit> {
     })
 }
 
-/// The form that a command line asks for which is wrong elsewhere: whoever reads JSON can read nothing else.
+/// Returns the log format of a command line that is wrong elsewhere: a reader of JSON can read nothing else.
 fn format_typed(words: impl Iterator<Item = OsString>) -> LogFormat {
     let words: Vec<OsString> = words.take_while(|word| word != "--").collect();
     let apart = words

@@ -61,7 +61,7 @@ pub(super) fn milliseconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A time that something may take. There is no `off` where waiting for ever helps nobody.
+/// Reads a timeout. `off` is refused: the wait must end.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match text {
         "off" => Err("this cannot be off: expected a time as in 30s".to_owned()),

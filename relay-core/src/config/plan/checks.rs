@@ -1,6 +1,6 @@
 //! The checks that span a whole command line: which descriptors, ports and families its words use together.
 //!
-//! Nothing is opened here; of a descriptor only its kind is asked.
+//! Nothing is opened here. Only the kind of a descriptor is read.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -284,7 +284,7 @@ pub fn is_listening(fd: RawFd) -> io::Result<bool> {
     let mut listening: libc::c_int = 0;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     // A descriptor that was named on the command line may not be open, so that no `BorrowedFd` of it can be made.
-    // SAFETY: both pointers are to live values of the sizes that are told; the kernel checks the descriptor.
+    // SAFETY: both pointers are to live values of the given sizes; the kernel checks the descriptor.
     #[allow(unsafe_code)]
     let result = unsafe {
         libc::getsockopt(

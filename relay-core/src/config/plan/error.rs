@@ -120,13 +120,13 @@ pub enum PlanError {
         /// The heartbeat it is measured by.
         heartbeat: Duration,
     },
-    /// `--once`, and so many ports as LINK.
+    /// `--once` with this number of ports as LINK.
     OnceWithLinks(usize),
     /// `--raw` with a name.
     RawName(ServiceName),
-    /// `--raw`, and so many servers.
+    /// `--raw` with this number of servers.
     RawServers(usize),
-    /// `--raw`, and so many ports for links.
+    /// `--raw` with this number of ports for links.
     RawLinks(usize),
     /// An option for dials, where nothing is dialled.
     NothingDialled(&'static str),
@@ -137,7 +137,7 @@ pub enum PlanError {
         /// The address.
         word: String,
     },
-    /// `--raw`, and so many ports of a 4way address.
+    /// `--raw` with this number of ports of a 4way address.
     RawFourWays(usize),
     /// `--raw` with a link port that cannot be closed.
     RawInherited(String),

@@ -78,7 +78,7 @@ fn filters(
     arch: TargetArch,
 ) -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let allowed = SeccompFilter::new(allowed(needs)?, otherwise, SeccompAction::Allow, arch)?;
-    // What clone3 is asked for is in memory, where no filter sees it. Without it the C libraries fall back to clone.
+    // The arguments of clone3 are in memory, where no filter sees them. Without it the C libraries use clone.
     let absent = SeccompFilter::new(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
         SeccompAction::Allow,
@@ -96,7 +96,7 @@ fn allowed(needs: &Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler
         .map(|call| (*call, Vec::new()))
         .collect();
     rules.insert(libc::SYS_socket, sockets(needs)?);
-    // A dial by the first bytes would be asked of no list of ports.
+    // MSG_FASTOPEN dials without a check of the port.
     for (call, flags) in [
         (libc::SYS_sendto, 3),
         (libc::SYS_sendmsg, 2),
@@ -115,7 +115,7 @@ fn allowed(needs: &Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler
         libc::TCGETS,
         TCGETS2,
     ];
-    // The C libraries do not agree on the type of a request, of which 32 bits count.
+    // The C libraries do not agree on the type of a request; 32 bits of it count.
     #[allow(clippy::unnecessary_cast, reason = "with one of them it is u64")]
     let requests = requests.map(|request| request as u64);
     rules.insert(libc::SYS_ioctl, one_of(1, requests)?);
@@ -244,7 +244,7 @@ fn rule(
     )?])
 }
 
-/// Who tells of a call outside the list; nobody, where descriptor 2 is a client's.
+/// The program that reports a forbidden call, unless descriptor 2 is a client's.
 static SPEAKER: OnceLock<Option<&'static str>> = OnceLock::new();
 
 /// A call outside the list was made: says which, and ends the process.

@@ -1,7 +1,7 @@
-//! Which TCP ports may be dialled, and which be bound (landlock(7), since Linux 6.7).
+//! Which TCP ports may be dialled and bound (landlock(7), since Linux 6.7).
 //!
-//! A relay knows from its start which ports it dials: those of its targets and of the first proxies on the way. Which hosts they are
-//! on, names tell later. So whoever takes it over can reach those ports on any host, and no others; and an outside node dials nobody.
+//! A relay knows at its start which ports it dials: those of its targets and of the first proxies. The hosts come later, from names. So
+//! an attacker who takes over the process can reach these ports on any host, and no others. An outside node dials nothing.
 
 use std::collections::BTreeSet;
 

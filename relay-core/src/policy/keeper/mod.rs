@@ -131,7 +131,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.forget();
     }
 
-    /// LINK's name has no address, or nobody could be asked.
+    /// The lookup of LINK gave no address.
     pub fn lookup_failed(&mut self, now: Instant) {
         self.lookup = Lookup::Stale;
         self.lookup_backoff
@@ -264,7 +264,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
             place.links = place.links.saturating_sub(1);
             place.broken = !returned;
             if returned {
-                // Its end was asked for.
+                // This node asked for its end.
             } else if lived >= LINK_HEALTHY {
                 place.backoff.healthy();
             } else {
@@ -275,7 +275,7 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
         self.forget();
     }
 
-    /// Whoever waits for a back-off dials now.
+    /// Ends every back-off: the dials that wait are due now.
     pub fn nudge(&mut self) {
         self.places
             .iter_mut()

@@ -11,7 +11,7 @@ pub(super) struct Node<L> {
     pub(super) id: NodeId,
     pub(super) links: usize,
     pub(super) idle: IdleLinks<L>,
-    /// Links that the node was asked to take back: their end is no failure.
+    /// Links that this node asked to end: their end is no failure.
     pub(super) returning: Vec<L>,
     /// Clients that wait there now.
     pub(super) want: usize,
@@ -55,7 +55,7 @@ impl<L: Copy + Eq> Node<L> {
         let idle = self.idle.len();
         let quiet = self.surplus.at(target, idle, now);
         if quiet {
-            // Links were idle all that time: whoever waited when WANT was sent is served or gone.
+            // Links were idle all that time, so the clients that waited when WANT was sent are served or gone.
             self.want = 0;
         }
         quiet || idle > IDLE_LINKS_MAX.max(target)
@@ -101,7 +101,7 @@ impl Arrivals {
     }
 }
 
-/// The fewest idle links in the current window: so many more were never needed in it.
+/// The fewest idle links in the current window. This number of links was not needed in it.
 #[derive(Debug)]
 pub(super) struct Surplus {
     pub(super) window_ends: Instant,

@@ -69,7 +69,7 @@ codes! {
 }
 
 codes! {
-    /// Why a link is given up.
+    /// Why a link is closed.
     ErrorCode {
         /// A frame that may not come here, or that is malformed.
         Violation = 1, "protocol violation";
@@ -89,7 +89,7 @@ codes! {
 }
 
 impl ErrorCode {
-    /// Somebody has to change something before the two nodes can have a link.
+    /// Returns whether the fault lasts until the configuration of a node is changed.
     pub fn lasts(self) -> bool {
         matches!(
             self,

@@ -23,15 +23,15 @@ pub enum Frame {
     End,
     /// Reset of the session whose OPEN had this number.
     Abort(u32, AbortCode),
-    /// So many clients wait for this node's services now.
+    /// The number of clients that wait for this node's services.
     Want(u32),
-    /// Are you there; also sent when nothing else was for a heartbeat.
+    /// Asks for PONG; also sent if nothing else was sent for a heartbeat.
     Ping([u8; 8]),
     /// The answer to PING, with its bytes.
     Pong([u8; 8]),
     /// From the outside node: no OPEN follows. From the inside node: please.
     Bye,
-    /// The sender gives the link up.
+    /// The sender closes the link.
     Error(ErrorCode, String),
 }
 

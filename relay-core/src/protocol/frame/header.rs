@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::limits::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, FRAME_HEADER_BYTES};
 
-/// What HELLO starts with, so that a stranger's bytes are not taken for a node.
+/// What HELLO starts with, so that other bytes are not mistaken for a node's.
 pub const MAGIC: [u8; 8] = *b"\xf0relay1\n";
 
 /// The protocol version that this code speaks.
@@ -88,7 +88,7 @@ impl Kind {
 /// What is wrong with the bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The first byte of a TLS alert or handshake: a key on one side only, or a stranger.
+    /// The first byte of a TLS alert or handshake: a key on one side only, or no node.
     Tls,
     /// Below 0x80: another protocol.
     NotALink,

@@ -3,7 +3,7 @@
 //! A frame is `type: u8, length: u24` (big-endian) and `length` bytes. All numbers are big-endian. What may follow what is
 //! not decided here but in [`super::link`].
 //!
-//! Everything that is parsed comes from a peer that nobody vouches for: no function here panics or allocates more than the
+//! Everything that is parsed comes from a peer that is not trusted: no function here panics or allocates more than the
 //! frame's own length, which [`Header::parse`] bounds.
 
 mod codes;

@@ -31,11 +31,11 @@ pub enum Event {
     End,
     /// The session was reset. This side's direction is finished too.
     Abort(AbortCode),
-    /// Inside: so many clients wait.
+    /// Inside: the number of clients that wait.
     Want(u32),
     /// Outside: the inside node wants [`Link::bye`] when the link is idle. Inside: no OPEN follows; shut the write half.
     Bye,
-    /// The peer gave the link up.
+    /// The peer closes the link.
     Error(ErrorCode, String),
 }
 
@@ -44,11 +44,11 @@ pub enum Event {
 pub enum Expired {
     /// HELLO or WELCOME did not come in time.
     Handshake,
-    /// Nothing was heard for 2.5 heartbeats. Ask the kernel; then call [`Link::heard`], or give the link up.
+    /// Nothing was received for 2.5 heartbeats. Ask the kernel; then call [`Link::heard`], or close the link.
     Silent,
     /// This side does not read, so silence proves nothing. Ask the kernel whether the peer's host is still there.
     Stalled,
-    /// An asked link did not answer: give it up.
+    /// A probed link did not answer: close it.
     Unanswered,
     /// The session did not end in time after its reset: reset the link.
     Abandoned,

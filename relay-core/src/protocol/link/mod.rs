@@ -111,9 +111,9 @@ struct Abandoned {
 /// Frames that wait for the end of the DATA frame that is being written. Each at most once: a queue could grow.
 #[derive(Debug, Default)]
 struct Pending {
-    /// HELLO, WELCOME or ERROR, of which only one can wait.
+    /// HELLO, WELCOME or ERROR; only one of them can wait.
     greeting: Option<Box<Frame>>,
-    /// OPEN or REFUSED, of which each role sends one.
+    /// OPEN or REFUSED; each role sends one of them.
     head: Option<Box<Frame>>,
     opened: Option<Company>,
     end: bool,
@@ -146,7 +146,7 @@ struct Liveness {
 #[derive(Clone, Copy, Debug)]
 enum Reading {
     Since(Instant),
-    /// This side does not read: its consumer stalls. The kernel is asked at that time.
+    /// This side does not read, because its consumer stalls. The kernel is asked at `check`.
     Stalled {
         check: Instant,
     },

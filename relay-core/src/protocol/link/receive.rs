@@ -16,7 +16,7 @@ impl Link {
         }
         self.liveness.heard = now;
         let Some((head, rest)) = input.split_first_chunk::<FRAME_HEADER_BYTES>() else {
-            // The type alone tells a stranger, who may never send the other three bytes.
+            // The type alone shows another protocol, whose peer may never send the other three bytes.
             Header::parse([input[0], 0, 0, 1]).map_err(Fault::Malformed)?;
             return Ok((0, Event::Incomplete));
         };

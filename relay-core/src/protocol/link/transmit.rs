@@ -91,7 +91,7 @@ impl Link {
         self.pending.abort = Some(code);
     }
 
-    /// Outside: so many clients wait now. Replaces what waits to be sent.
+    /// Outside: sends the number of clients that wait. Replaces a number that was not sent yet.
     pub fn want(&mut self, count: u32) {
         if self.is_established() {
             self.pending.want = Some(count);
@@ -120,7 +120,7 @@ impl Link {
         }
     }
 
-    /// Gives the link up: ERROR is all that is still sent.
+    /// Closes the link: only ERROR is still sent.
     pub fn fail(&mut self, code: ErrorCode, text: String) {
         self.phase = Phase::Failed;
         self.pending = Pending {
@@ -129,7 +129,7 @@ impl Link {
         };
     }
 
-    /// Nothing more is said: the peer would not understand it.
+    /// Sends nothing more: the peer would not understand it.
     pub fn give_up(&mut self) {
         self.phase = Phase::Failed;
         self.pending = Pending::default();
@@ -166,7 +166,7 @@ impl Link {
         self.announced_left == 0 && !matches!(self.phase, Phase::Introduced { .. })
     }
 
-    /// Whether all that was to be said has been transmitted.
+    /// Returns whether every waiting frame was transmitted.
     pub fn has_said_all(&self) -> bool {
         !self.has_pending() && self.pending.opened.is_none()
     }

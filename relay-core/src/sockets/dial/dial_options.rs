@@ -71,7 +71,7 @@ pub struct FourWayDialOptions {
     pub clock_offset: Duration,
     /// A connection of the same ports has just broken.
     pub after_loss: bool,
-    /// Who is told how it goes.
+    /// Where the progress of long dials is logged.
     pub report: Option<Report>,
     /// Dials of one address are made one after the other.
     pub turns: DialQueue,

@@ -19,9 +19,9 @@ pub enum DialError {
     Failed(io::Error),
     /// The local address could not be had.
     NotBound(SocketAddr, io::Error),
-    /// Nobody answered in time.
+    /// No answer came in time.
     TimedOut,
-    /// The kernel joined the socket to itself: nobody listens on that local port.
+    /// The kernel connected the socket to itself: no process listens on that local port.
     ToItself,
     /// A proxy on the way.
     Through(Box<Obstacle>),
@@ -38,7 +38,7 @@ impl DialError {
         }
     }
 
-    /// Somebody is there, and refuses, himself or by the words of a proxy.
+    /// Returns whether the target refused, directly or through a proxy.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
@@ -56,7 +56,7 @@ impl DialError {
         matches!(self, Self::Through(obstacle) if obstacle.lasts())
     }
 
-    /// What the other node is told.
+    /// Returns the code for REFUSED.
     pub fn code(&self) -> RefusedCode {
         match self {
             Self::NoName(_) => RefusedCode::NoName,
@@ -110,7 +110,7 @@ impl fmt::Display for DialError {
 pub struct Obstacle {
     /// The proxy that it lies with, as messages name it.
     pub proxy: String,
-    /// What that proxy was asked for, unless that is the target as it was typed.
+    /// The address that the proxy was asked for, unless it is the target as typed.
     pub asked: Option<String>,
     /// The proxy was asked for the target itself.
     pub at_last: bool,
@@ -173,7 +173,7 @@ impl Obstacle {
         }
     }
 
-    /// The proxy will not do this, however often it is asked.
+    /// Returns whether the proxy refuses for good.
     fn lasts(&self) -> bool {
         matches!(&self.what, What::Failure(Failure::Refused(refusal)) if refusal.kind() == Kind::Forbidden)
     }

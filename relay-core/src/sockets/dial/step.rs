@@ -7,9 +7,9 @@ use crate::sockets::end::End;
 /// How far a dial is.
 #[derive(Debug)]
 pub enum Step {
-    /// Not done: wait for an event, an answer, or [`Dial::deadline`].
+    /// Not done: wait for an event, an answer, or `Dial::deadline`.
     Pending,
-    /// Done; the end is registered under the slot that was asked for.
+    /// Done. The end is registered under the requested slot.
     Connected(End, Peer),
     /// No address can be reached.
     Failed(DialError),

@@ -1,4 +1,4 @@
-//! A dial through a chain of proxies: the first is dialled, and each is asked for the next, the last one for the target.
+//! A dial through a chain of proxies: dials the first, asks each for the next, and the last one for the target.
 //!
 //! Whose names are resolved here has all its addresses tried, one after the other: each try takes a connection of its own to the
 //! first proxy, since a proxy that refused is done with that connection.
@@ -54,11 +54,11 @@ enum Stage {
     Reaching(Trying),
     Asking(Asking),
     Failed(DialError),
-    /// Its outcome was told.
+    /// Its outcome was returned.
     Over,
 }
 
-/// The proxy with that number is asked for the next leg.
+/// The request to one proxy for the next leg.
 #[derive(Debug)]
 struct Asking {
     proxy: usize,
@@ -270,7 +270,7 @@ impl Through {
         }
     }
 
-    /// What is asked for now at that leg.
+    /// Returns the place to request for that leg.
     fn place(&self, leg: usize) -> Option<Place> {
         let leg = self.legs.get(leg)?;
         let host = match &leg.host {
@@ -313,7 +313,7 @@ impl Through {
     }
 }
 
-/// By which protocol a leg is asked for; the first one is dialled.
+/// Returns the protocol in which a leg is requested; the first one is dialled.
 fn asked_by(leg: usize, options: &DialOptions) -> Option<ProxyProtocol> {
     let proxy = options.via.get(leg.checked_sub(1)?)?;
     Some(proxy.protocol)
@@ -331,7 +331,7 @@ fn answered(
     }
 }
 
-/// The addresses of a name that can be asked for.
+/// Returns the addresses of a name that the protocol can carry.
 fn known(
     found: &[SocketAddr],
     name: &str,

@@ -19,7 +19,7 @@ impl End {
         }
     }
 
-    /// Reads what nobody wants to know any more, encrypted or not.
+    /// Reads bytes to drop them, encrypted or not.
     pub fn recv_unread(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read(buffer)
     }
@@ -150,7 +150,7 @@ impl End {
         result
     }
 
-    /// Takes in what came of an attempt to write so much.
+    /// Updates readiness after an attempt to write `wanted` bytes.
     pub(super) fn note_written(&mut self, result: &io::Result<usize>, wanted: usize) {
         let is_socket = self.writes_to_socket();
         match result {

@@ -20,7 +20,7 @@ pub(super) struct DialLog {
     last: Option<Answer>,
     /// A try is under way that was not answered at once.
     waits: bool,
-    /// When that is told, unless it is answered.
+    /// When the silence is logged, unless an answer comes.
     silent_at: Option<Instant>,
     warn_at: Instant,
     pause: Duration,
@@ -151,7 +151,7 @@ impl DialLog {
     }
 }
 
-/// What an answer tells of the firewall between, and what is done then.
+/// What an answer shows of the firewall, and what the program does then.
 fn explain(answer: Answer) -> (&'static str, &'static str) {
     const TICKS: &str = "trying on the ticks of the clock";
     const WAITING: &str = "waiting for the peer's dial";

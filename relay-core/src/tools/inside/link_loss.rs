@@ -14,7 +14,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 impl Inside {
-    /// The outside node broke the rules: it is told why, and the link is closed.
+    /// The outside node violated the protocol: sends ERROR and closes the link.
     pub(super) fn fail_link(
         &mut self,
         key: Key,

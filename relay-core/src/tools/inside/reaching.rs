@@ -80,7 +80,7 @@ impl Reaching {
         }
     }
 
-    /// When the outside node is told that the server is there. If all it may send before is here, it waits for that.
+    /// Returns when OPENED is due. If the outside node has sent all that it may send before, it waits for OPENED.
     pub(super) fn answer_is_due(&self, now: Instant) -> Instant {
         if self.early.len() < KEPT_BYTES_MAX {
             now + OPENED_DELAY

@@ -130,7 +130,7 @@ impl Inside {
         }
     }
 
-    /// Ends the session here. The other node knows, or is told by the link's own state.
+    /// Ends the session here. The other node knows, or learns it from the link's own state.
     pub(super) fn end_session(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;

@@ -34,9 +34,9 @@ pub(super) struct LinkDial {
 pub(super) struct Dialled {
     pub(super) at: TargetAt,
     pub(super) connected: Instant,
-    /// Who is there, once that is known.
+    /// The inside node, once it is known.
     pub(super) node: Option<NodeId>,
-    /// It was told that it does not fit, or told so.
+    /// One of the two nodes reported that they do not fit.
     pub(super) unwanted: bool,
 }
 

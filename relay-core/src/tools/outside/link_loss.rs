@@ -13,7 +13,7 @@ use crate::session::link_driver::{Ended, Stage};
 use crate::token::Key;
 
 impl Outside {
-    /// The client failed before its server answered: the inside node is told.
+    /// The client failed before its server answered: sends ABORT to the inside node.
     pub(super) fn abort_client(&mut self, key: Key, error: std::io::Error, context: &mut Context) {
         let reason = CloseReason::Failed(Side::Left, error);
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
@@ -26,7 +26,7 @@ impl Outside {
         self.end_session(key, &reason, context);
     }
 
-    /// Ends the session here. The other node knows, or is told by the link's own state.
+    /// Ends the session here. The other node knows, or learns it from the link's own state.
     pub(super) fn end_session(&mut self, key: Key, reason: &CloseReason, context: &mut Context) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
@@ -41,7 +41,7 @@ impl Outside {
         }
     }
 
-    /// The peer broke the rules, or does not fit: it is told why, and the link is closed.
+    /// The peer violated the protocol, or does not fit: sends ERROR and closes the link.
     pub(super) fn fail_link(
         &mut self,
         key: Key,

@@ -51,7 +51,7 @@ impl Outside {
         self.links += 1;
         self.unauthenticated.arrive(key, origin);
         if dialled.is_some() {
-            // Nobody dials himself into these.
+            // Nobody can connect to these on their own: we dialled them.
             self.unauthenticated.welcome(key, origin);
         }
         self.entries.insert(Entry::Link(Box::new(LinkEntry {
@@ -101,7 +101,7 @@ impl Outside {
         }
     }
 
-    /// An idle link must be quiet. What it has to say is heard first; it may be its end.
+    /// An idle link must be quiet. Bytes that arrived are read first: they may be its end.
     pub(super) fn is_up(&mut self, key: Key, context: &mut Context) -> bool {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return false;

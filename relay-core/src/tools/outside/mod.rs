@@ -32,7 +32,7 @@ pub fn run_outside(mut plan: OutsidePlan, report: Report) -> Exit {
     let keys = plan.keys.take();
     let extra = ExtraDescriptors {
         listeners: plan.points(),
-        // Strangers from the place of a node are its links to come: they count with those of its sessions.
+        // Unauthenticated links from the place of a node may be its next links: they count with those of its sessions.
         spare: LINKS_SPARE + UNAUTHENTICATED_LINKS_MAX,
     };
     start(plan.settings.clone(), report, extra, |context| {

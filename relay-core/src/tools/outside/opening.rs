@@ -33,7 +33,7 @@ pub(super) struct Opening {
 pub(super) struct ClientFailed(pub(super) io::Error);
 
 impl Opening {
-    /// A client mostly speaks at once, so its first bytes are looked for before epoll tells of them: they travel with OPEN.
+    /// Most clients send at once, so their first bytes are read before epoll reports them: they travel with OPEN.
     pub(super) fn new(mut client: Client, ticket: Ticket) -> Self {
         client.end.expect_readable();
         Self {

@@ -1,4 +1,4 @@
-//! `connect-connect --raw`: dials LINK until somebody answers, then the server, joins the two, and at once dials LINK again.
+//! `connect-connect --raw`: dials LINK until it accepts, then the server, joins the two, and at once dials LINK again.
 //!
 //! A successful connect is the signal that a client waits. One link, one session.
 

@@ -84,7 +84,7 @@ impl RawInside {
     }
 
     /// A link that ended without a byte was perhaps no client: the next dial waits, as if this one had failed. The outside node is the
-    /// last to judge a proof: that it refuses this node's key is heard only now.
+    /// last to judge a proof: its refusal of this node's key arrives only now.
     pub(super) fn session_ended(&mut self, reason: &CloseReason, heard: bool, context: &Context) {
         self.outcome = reason.exit();
         self.link_manner.four_way.after_loss = matches!(reason, CloseReason::Failed(Side::Left, _));

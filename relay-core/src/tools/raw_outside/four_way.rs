@@ -19,7 +19,7 @@ pub(super) struct FourWay {
     pub(super) options: DialOptions,
     /// The entry that dials it, is it, or has it.
     pub(super) holder: Option<Key>,
-    /// After a dial that failed for good, or met somebody without the key.
+    /// After a dial that failed for good, or met a peer without the key.
     pub(super) backoff: Backoff,
     pub(super) rng: fastrand::Rng,
 }

@@ -39,7 +39,7 @@ pub(super) struct RawOutside {
     pub(super) four_way: Option<FourWay>,
     /// The link, where it is one that was inherited.
     pub(super) fixed_link: Option<End>,
-    /// Clients for whom the link port is open now.
+    /// The number of waiting clients for which the link port is open now.
     pub(super) told: usize,
     pub(super) wait_timeout: Duration,
     pub(super) timeouts: Timeouts,
