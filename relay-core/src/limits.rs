@@ -99,10 +99,16 @@ pub const FOUR_WAY_NAME_FRESH: Duration = Duration::from_secs(300);
 pub const FOUR_WAY_LEAD: Duration = Duration::from_micros(2500);
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 32;
-/// How long the answer of a lookup serves further dials.
+/// The age up to which an answer counts as new.
 pub const LOOKUP_FRESH: Duration = Duration::from_secs(2);
-/// Threads that resolve names, and so lookups in flight.
-pub const RESOLVERS_MAX: usize = 8;
+/// The age from which the answer of a name in use is looked up again in the background.
+pub const LOOKUP_REFRESH: Duration = Duration::from_secs(30);
+/// The time for which the name server has to say that a name does not exist before its last good answer is dropped.
+pub const NAME_MISSING_FOR: Duration = Duration::from_secs(60);
+/// Dials that wait for the first answer of one name.
+pub const NAME_REQUESTERS_MAX: usize = 10_000;
+/// Threads that resolve names. One lookup per name is in flight, so up to this number of names no name waits for another.
+pub const RESOLVERS_MAX: usize = 256;
 
 /// Bytes of the head of a proxy's HTTP answer at most, interim answers included.
 pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;

@@ -303,7 +303,7 @@ fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
 
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
     let now = context.now();
-    for (requester, answer) in context.resolver.collect(now) {
+    for (requester, answer) in context.resolver.collect(&context.report, now) {
         if let Requester::Dial(key, question) = requester
             && let Some(at) = key.bind()
         {

@@ -6,6 +6,7 @@ pub mod access_list;
 pub mod backoff;
 pub mod idle;
 pub mod keeper;
+pub mod name_cache;
 pub mod pairing;
 mod passed_over;
 pub mod ticks;

@@ -13,6 +13,7 @@ pub use dial_options::{DialOptions, FourWayDialOptions};
 pub use error::DialError;
 pub use step::Step;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -27,6 +28,7 @@ use super::resolve::{Answer, LookupId, Requester, Resolver, localhost};
 use super::socket_address::with_zone;
 use crate::config::address::{TargetAt, TargetHost, UnixName};
 use crate::limits::FOUR_WAY_NAME_FRESH;
+use crate::policy::name_cache::NO_ANSWER;
 use crate::token::{Key, Slot};
 
 /// One dial under way.
@@ -40,6 +42,8 @@ pub struct Dial {
     local_port: Option<u16>,
     stage: Stage,
     deadline: Instant,
+    /// The name that is dialled, if it is one.
+    name: Option<Box<str>>,
     /// Of a 4way address with a name.
     renewal: Option<Renewal>,
     /// Of a 4way address, until the dial is over.
@@ -97,9 +101,13 @@ impl Dial {
             (Some(host), _) => Stage::Queued(host.clone()),
             (None, TargetAt::Unix(name)) => Stage::Unix(name.clone(), now),
             (None, _) => {
-                let nothing = Err("not an address".into());
+                let nothing = Err(DialError::NoAddress("not an address".into()));
                 Stage::Trying(Trying::new(nothing, &options, port, now))
             }
+        };
+        let name = match host {
+            Some(TargetHost::Name(name)) => Some(name.as_str().into()),
+            _ => None,
         };
         let mut dial = Self {
             deadline: now + timeout,
@@ -109,6 +117,7 @@ impl Dial {
             port,
             local_port,
             stage,
+            name,
             renewal: None,
         };
         dial.begin(resolver, key, now);
@@ -142,7 +151,8 @@ impl Dial {
     pub fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
         match &mut self.stage {
             Stage::Resolving(asked) if *asked == question => {
-                let trying = Trying::new(answer, &self.options, self.port, now);
+                let found = answer.map_err(|reason| self.not_found(reason));
+                let trying = Trying::new(found, &self.options, self.port, now);
                 // Both ends must dial the same pair of addresses: the first one it is.
                 self.stage = match (self.local_port, trying.candidates.front()) {
                     (Some(local_port), Some(peer)) => {
@@ -170,7 +180,8 @@ impl Dial {
         if renewal.asked.take_if(|asked| *asked == question).is_none() {
             return;
         }
-        let candidates = Trying::new(answer, &self.options, self.port, now).candidates;
+        let found = answer.map_err(DialError::NoAddress);
+        let candidates = Trying::new(found, &self.options, self.port, now).candidates;
         if !four_way.is_connected()
             && !candidates.contains(&four_way.peer())
             && let Some(peer) = candidates.front()
@@ -188,7 +199,7 @@ impl Dial {
             renewal.due = now + FOUR_WAY_NAME_FRESH;
             renewal.asked = Some(question);
             if let Some(answer) =
-                resolver.lookup(&renewal.name, Requester::Dial(key, question), now)
+                resolver.lookup_anew(&renewal.name, Requester::Dial(key, question), now)
             {
                 self.renewed(question, answer, now);
             }
@@ -227,13 +238,41 @@ impl Dial {
             (Step::Pending, Stage::Through(through)) if now >= self.deadline => {
                 Step::Failed(through.timed_out(options))
             }
+            (Step::Pending, Stage::Resolving(_)) if now >= self.deadline => {
+                Step::Failed(self.not_found(NO_ANSWER.into()))
+            }
             (Step::Pending, _) if now >= self.deadline => Step::Failed(DialError::TimedOut),
             (step, _) => step,
         };
+        if matches!(step, Step::Failed(_)) {
+            self.refresh_names(resolver, now);
+        }
         if !matches!(step, Step::Pending) {
             self.turn = None;
         }
         step
+    }
+
+    /// The addresses may have changed: the next dial gets newer ones, as soon as the name server has answered.
+    fn refresh_names(&self, resolver: &mut Resolver, now: Instant) {
+        let proxies = self
+            .options
+            .via
+            .iter()
+            .filter_map(|proxy| match &proxy.host {
+                TargetHost::Name(name) => Some(name.as_str()),
+                _ => None,
+            });
+        for name in proxies.chain(self.name.as_deref()) {
+            resolver.refresh(name, now);
+        }
+    }
+
+    fn not_found(&self, reason: Arc<str>) -> DialError {
+        match &self.name {
+            Some(name) => DialError::NotFound(name.clone(), reason),
+            None => DialError::NoAddress(reason),
+        }
     }
 
     /// When [`Dial::run`] has something to do though nothing came.

@@ -1,35 +1,35 @@
 //! Names to addresses, off the loop: `getaddrinfo` may take minutes, so helper threads call it.
 //!
-//! One lookup per name is in flight at a time, and its answer serves all who ask within [`LOOKUP_FRESH`]. Names come from the
-//! command line only, so what is kept is bounded by it.
+//! There is a thread for each name of the command line, up to [`RESOLVERS_MAX`], so that a name server that does not answer for one
+//! name holds up no other. What an answer is worth, and for how long, [`crate::policy::name_cache`] decides.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use mio::Waker;
 
 use crate::config::family::Family;
-use crate::limits::{ADDRESSES_MAX, LOOKUP_FRESH, RESOLVERS_MAX};
+use crate::limits::{ADDRESSES_MAX, RESOLVERS_MAX};
+pub use crate::policy::name_cache::Answer;
+use crate::policy::name_cache::{Answered, Found, LookupError, NameCache, NameEvent};
+use crate::report::Report;
 use crate::token::Key;
 
-/// What a lookup gave: addresses without ports (but with zones), or why there are none.
-pub type Answer = Result<Arc<[SocketAddr]>, Arc<str>>;
-
-/// Whom an answer is for.
+/// What an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester {
     /// A dial of an entry: an entry may dial again before an old answer comes.
     Dial(Key, LookupId),
-    /// Whoever keeps the links.
+    /// The links that a node keeps.
     Keeper,
 }
 
-/// Tells one question of an entry from the next.
+/// Tells one lookup of an entry from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookupId(u64);
 
@@ -37,97 +37,97 @@ pub struct LookupId(u64);
 #[derive(Debug)]
 pub struct Resolver {
     family: Family,
-    names: HashMap<String, Name>,
-    questions: Sender<String>,
-    /// Shared by the helper threads; a thread takes one question at a time.
+    names: NameCache<Requester>,
+    lookups: Sender<String>,
+    /// Shared by the helper threads; a thread takes one name at a time.
     queue: Arc<Mutex<Receiver<String>>>,
-    answers: Receiver<(String, Answer)>,
-    answer: Sender<(String, Answer)>,
+    results: Receiver<(String, LookupResult)>,
+    result: Sender<(String, LookupResult)>,
     waker: Arc<Waker>,
-    asked: u64,
+    ids: u64,
 }
 
-#[derive(Debug)]
-enum Name {
-    InFlight(Vec<Requester>),
-    Known { at: Instant, answer: Answer },
-}
+type LookupResult = Result<Arc<[SocketAddr]>, LookupError>;
 
 impl Resolver {
-    /// No thread runs before [`Resolver::open`]; `waker` wakes the loop when there is an answer.
+    /// No thread runs before [`Resolver::open`]; `waker` wakes the loop when there is a result.
     pub fn new(family: Family, waker: Waker) -> Self {
-        let (questions, queue) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
+        let (lookups, queue) = mpsc::channel();
+        let (result, results) = mpsc::channel();
         Self {
             family,
-            names: HashMap::new(),
-            questions,
+            names: NameCache::default(),
+            lookups,
             queue: Arc::new(Mutex::new(queue)),
-            answers,
-            answer,
+            results,
+            result,
             waker: Arc::new(waker),
-            asked: 0,
+            ids: 0,
         }
     }
 
-    /// A name for the next question.
+    /// Returns an id for the next lookup of an entry.
     pub fn question(&mut self) -> LookupId {
-        self.asked += 1;
-        LookupId(self.asked)
+        self.ids += 1;
+        LookupId(self.ids)
     }
 
-    /// The answer, if one is fresh; else it comes by [`Resolver::collect`].
+    /// Returns the last good answer. A name that has none is looked up, and the answer comes by [`Resolver::collect`].
     pub fn lookup(&mut self, name: &str, requester: Requester, now: Instant) -> Option<Answer> {
-        match self.names.get_mut(name) {
-            Some(Name::InFlight(requesters)) => {
-                requesters.push(requester);
-                return None;
-            }
-            Some(Name::Known { at, answer }) if now < *at + LOOKUP_FRESH => {
-                return Some(answer.clone());
-            }
-            _ => {}
-        }
-        self.names
-            .insert(name.to_owned(), Name::InFlight(vec![requester]));
-        if self.questions.send(name.to_owned()).is_err() {
-            return Some(
-                self.settle(name, Err("no thread to resolve names".into()), now)
-                    .1,
-            );
-        }
-        None
+        let found = self.names.lookup(name, requester, now);
+        self.start(name, found, now)
     }
 
-    /// Takes in the answers that have come; each asker gets its own.
-    pub fn collect(&mut self, now: Instant) -> Vec<(Requester, Answer)> {
-        let mut told = Vec::new();
-        while let Ok((name, answer)) = self.answers.try_recv() {
-            let (requesters, answer) = self.settle(&name, answer, now);
-            told.extend(
+    /// Returns an answer that is new. Otherwise the name is looked up, and the answer comes by [`Resolver::collect`]: the last good one
+    /// if the lookup fails.
+    pub fn lookup_anew(
+        &mut self,
+        name: &str,
+        requester: Requester,
+        now: Instant,
+    ) -> Option<Answer> {
+        let found = self.names.lookup_anew(name, requester, now);
+        self.start(name, found, now)
+    }
+
+    /// Looks a name up in the background, because a dial to its addresses failed.
+    pub fn refresh(&mut self, name: &str, now: Instant) {
+        if self.names.refresh(name, now) {
+            // Without a thread nothing changes.
+            let _ = self.lookups.send(name.to_owned());
+        }
+    }
+
+    fn start(&mut self, name: &str, found: Found, now: Instant) -> Option<Answer> {
+        if found.start_lookup && self.lookups.send(name.to_owned()).is_err() {
+            let no_thread = LookupError::Failed("no thread to resolve names".into());
+            return Some(self.names.answered(name, Err(no_thread), now).answer);
+        }
+        found.answer
+    }
+
+    /// Returns the answers that have come, each with what waited for it, and logs what became of names.
+    pub fn collect(&mut self, report: &Report, now: Instant) -> Vec<(Requester, Answer)> {
+        let mut all = Vec::new();
+        while let Ok((name, result)) = self.results.try_recv() {
+            let Answered {
+                requesters,
+                answer,
+                event,
+            } = self.names.answered(&name, result, now);
+            if let Some(event) = event {
+                log(&name, &event, &answer, report);
+            }
+            all.extend(
                 requesters
                     .into_iter()
                     .map(|requester| (requester, answer.clone())),
             );
         }
-        told
+        all
     }
 
-    fn settle(&mut self, name: &str, answer: Answer, now: Instant) -> (Vec<Requester>, Answer) {
-        let before = self.names.insert(
-            name.to_owned(),
-            Name::Known {
-                at: now,
-                answer: answer.clone(),
-            },
-        );
-        match before {
-            Some(Name::InFlight(requesters)) => (requesters, answer),
-            _ => (Vec::new(), answer),
-        }
-    }
-
-    /// Starts the threads, for the questions that came already and for those to come, of so many names; each calls `enter` first.
+    /// Starts the threads, one for each of `names` names; each calls `enter` first.
     ///
     /// # Errors
     /// What the system says if there is no thread at all.
@@ -143,18 +143,18 @@ impl Resolver {
     }
 
     fn start_thread(&self, enter: Arc<dyn Fn() + Send + Sync>) -> io::Result<()> {
-        let (queue, answer, waker, family) = (
+        let (queue, result, waker, family) = (
             self.queue.clone(),
-            self.answer.clone(),
+            self.result.clone(),
             self.waker.clone(),
             self.family,
         );
         let work = move || {
             enter();
-            // Ends when the loop does: then nobody asks, or nobody listens.
+            // Ends when the loop does.
             while let Some(name) = queue.lock().ok().and_then(|queue| queue.recv().ok()) {
-                let addresses = resolve(&name, family);
-                if answer.send((name, addresses)).is_err() || waker.wake().is_err() {
+                let found = resolve(&name, family);
+                if result.send((name, found)).is_err() || waker.wake().is_err() {
                     return;
                 }
             }
@@ -167,19 +167,49 @@ impl Resolver {
     }
 }
 
-fn resolve(name: &str, family: Family) -> Answer {
-    let found = (name, 0)
-        .to_socket_addrs()
-        .map_err(|error| Arc::from(lookup_reason(&error)))?;
+fn log(name: &str, event: &NameEvent, answer: &Answer, report: &Report) {
+    let list = |addresses: &[SocketAddr]| {
+        let ips: Vec<String> = addresses.iter().map(|it| it.ip().to_string()).collect();
+        ips.join(", ")
+    };
+    match (event, answer) {
+        (NameEvent::Changed(addresses), _) => {
+            report.info(format_args!("{name} is now {}", list(addresses)));
+        }
+        (NameEvent::Kept(reason), Ok(good)) => report.info(format_args!(
+            "unable to look up {name}: {reason}; its last addresses stay in use: {}",
+            list(good)
+        )),
+        (NameEvent::Kept(reason) | NameEvent::Dropped(reason), _) => {
+            report.info(format_args!("unable to look up {name}: {reason}"));
+        }
+    }
+}
+
+fn resolve(name: &str, family: Family) -> LookupResult {
+    let hints = AddrInfoHints {
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| {
+        let kind = error.kind();
+        let reason = lookup_reason(&io::Error::from(error)).into();
+        match kind {
+            LookupErrorKind::NoName | LookupErrorKind::NoData => LookupError::Missing(reason),
+            _ => LookupError::Failed(reason),
+        }
+    })?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found.filter(|address| family.allows(address.ip())) {
-        if !addresses.contains(&address) {
+    for address in found.filter_map(Result::ok).map(|info| info.sockaddr) {
+        if family.allows(address.ip()) && !addresses.contains(&address) {
             addresses.push(address);
         }
     }
     addresses.truncate(ADDRESSES_MAX);
     if addresses.is_empty() {
-        Err("no address of the wanted family".into())
+        Err(LookupError::Missing(
+            "no address of the wanted family".into(),
+        ))
     } else {
         Ok(addresses.into())
     }

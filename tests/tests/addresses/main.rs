@@ -2,5 +2,6 @@
 
 mod dialling;
 mod listening;
+mod names;
 mod services;
 mod stdio;

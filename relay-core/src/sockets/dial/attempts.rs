@@ -20,7 +20,7 @@ use crate::limits::{ADDRESSES_MAX, ATTEMPT_DELAY};
 use crate::sockets::accepted::Peer;
 use crate::sockets::end::End;
 use crate::sockets::options::prepare;
-use crate::sockets::resolve::{Answer, interleave};
+use crate::sockets::resolve::interleave;
 use crate::sockets::socket_address::with_zone;
 use crate::token::{Key, Slot};
 
@@ -42,17 +42,22 @@ pub(super) struct Attempt {
 
 impl Trying {
     /// The answer's addresses, in the order in which they are tried.
-    pub(super) fn new(answer: Answer, options: &DialOptions, port: u16, now: Instant) -> Self {
-        let (found, last_error) = match answer {
+    pub(super) fn new(
+        found: Result<Arc<[SocketAddr]>, DialError>,
+        options: &DialOptions,
+        port: u16,
+        now: Instant,
+    ) -> Self {
+        let (found, last_error) = match found {
             // This stays the error where none of them is usable, for which a local address is needed.
             Ok(found) => match options.bind.and_then(|bind| bind.ip) {
                 Some(ip) => {
                     let why = format!("no address of the family of {ip}").into();
-                    (found, DialError::NoName(why))
+                    (found, DialError::NoAddress(why))
                 }
                 None => (found, DialError::Failed(Errno::EADDRNOTAVAIL.into())),
             },
-            Err(reason) => (Arc::default(), DialError::NoName(reason)),
+            Err(error) => (Arc::default(), error),
         };
         let usable = found
             .iter()

@@ -13,8 +13,10 @@ use crate::sockets::proxy_handshake::Failure;
 /// Why nothing was reached.
 #[derive(Debug)]
 pub enum DialError {
-    /// The name has no address.
-    NoName(Arc<str>),
+    /// The lookup of the name gave no address.
+    NotFound(Box<str>, Arc<str>),
+    /// None of the addresses can be dialled.
+    NoAddress(Arc<str>),
     /// The last address that was tried gave this.
     Failed(io::Error),
     /// The local address could not be had.
@@ -34,6 +36,7 @@ impl DialError {
     pub fn sentence(&self, to: &dyn fmt::Display) -> String {
         match self {
             Self::Through(obstacle) => obstacle.sentence(to),
+            Self::NotFound(..) => self.to_string(),
             error => format!("unable to connect to {to}: {error}"),
         }
     }
@@ -43,7 +46,8 @@ impl DialError {
         match self {
             Self::Failed(error) => error.kind() == io::ErrorKind::ConnectionRefused,
             Self::Through(obstacle) => obstacle.code() == RefusedCode::Refused,
-            Self::NoName(_)
+            Self::NotFound(..)
+            | Self::NoAddress(_)
             | Self::NotBound(..)
             | Self::TimedOut
             | Self::ToItself
@@ -59,7 +63,7 @@ impl DialError {
     /// Returns the code for REFUSED.
     pub fn code(&self) -> RefusedCode {
         match self {
-            Self::NoName(_) => RefusedCode::NoName,
+            Self::NotFound(..) | Self::NoAddress(_) => RefusedCode::NoName,
             Self::TimedOut => RefusedCode::Timeout,
             Self::ToItself | Self::OwnAddress => RefusedCode::Refused,
             Self::Through(obstacle) => obstacle.code(),
@@ -85,7 +89,8 @@ impl From<io::Error> for DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoName(reason) => f.write_str(reason),
+            Self::NotFound(name, reason) => write!(f, "unable to look up {name}: {reason}"),
+            Self::NoAddress(reason) => f.write_str(reason),
             Self::TimedOut => f.write_str("connection timed out"),
             Self::ToItself => f.write_str("nobody listens there: the socket connected to itself"),
             Self::OwnAddress => {
@@ -143,7 +148,7 @@ impl Obstacle {
                 format!("unable to reach {to}: unable to connect to {proxy}: {error}")
             }
             What::NoName(name, reason) => {
-                format!("unable to reach {to}: unable to resolve {name}: {reason}")
+                format!("unable to reach {to}: unable to look up {name}: {reason}")
             }
             What::Failure(failure) => match asked {
                 Some(asked) if !at_last => format!(

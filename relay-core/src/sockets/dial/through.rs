@@ -16,6 +16,7 @@ use super::error::{DialError, Obstacle, What};
 use super::step::Step;
 use crate::config::address::{Proxy, ProxyProtocol, TargetHost};
 use crate::limits::ADDRESSES_MAX;
+use crate::policy::name_cache::NO_ANSWER;
 use crate::protocol::proxy::{Command, Host, Place};
 use crate::sockets::accepted::Peer;
 use crate::sockets::end::End;
@@ -219,7 +220,7 @@ impl Through {
             LegHost::Known(_) | LegHost::Name(_) => None,
         });
         match (&self.stage, names.next()) {
-            (Stage::Resolving, Some(name)) => no_name(name, "the lookup timed out".into(), options),
+            (Stage::Resolving, Some(name)) => no_name(name, NO_ANSWER.into(), options),
             (Stage::Asking(asking), _) => {
                 self.obstacle(asking.proxy, What::Failure(Failure::Silent), options)
             }

@@ -98,7 +98,7 @@ impl Inside {
             let addresses = self.link.literal(self.link_manner.family);
             return self.keeper.resolved(&addresses, now);
         };
-        if let Some(answer) = context.resolver.lookup(name, Requester::Keeper, now) {
+        if let Some(answer) = context.resolver.lookup_anew(name, Requester::Keeper, now) {
             self.looked_up(answer, context);
         }
     }
@@ -112,7 +112,7 @@ impl Inside {
             }
             Err(reason) => {
                 self.keeper.lookup_failed(now);
-                let text = format!("unable to resolve {}: {reason}", self.link.word());
+                let text = format!("unable to look up {}: {reason}", self.link.word());
                 if self.once {
                     self.give_up(text, context);
                 } else {
