@@ -28,7 +28,7 @@ fn socks4_is_asked_for_an_address_and_socks4a_for_a_name() {
     assert_eq!(bytes.0, b"\x04\x02\x00\x00\x00\x00\x00\x00jo\0");
     let refused = Inquiry::socks4(Command::Connect, &v6(80), "").unwrap_err();
     assert!(refused.concerns_the_address());
-    assert_eq!(refused.to_string(), "socks4 knows no ipv6 addresses");
+    assert_eq!(refused.to_string(), "socks4 has no ipv6 addresses");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn each_refusal_has_words_and_a_kind() {
                 "HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate\r\nProxy-Authenticate: NTLM x\r\n\r\n",
             ),
             Kind::Forbidden,
-            "the proxy wants a login that is not spoken here: Negotiate, NTLM",
+            "the proxy wants a login that is not supported: Negotiate, NTLM",
         ),
         (
             http("HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate, Basic realm=\"x, y\"\r\n\r\n"),
@@ -273,7 +273,7 @@ fn each_refusal_has_words_and_a_kind() {
                 "HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"Basic, x\", qop=auth ,NTLM\r\n\r\n",
             ),
             Kind::Forbidden,
-            "the proxy wants a login that is not spoken here: Digest, NTLM",
+            "the proxy wants a login that is not supported: Digest, NTLM",
         ),
         (
             http("HTTP/1.1 101 Switching Protocols\r\n\r\n"),

@@ -60,7 +60,7 @@ impl Announcements {
         if self.crowds.lets_through(context.now()) {
             let (word, sessions) = (context.listeners.word(listener), tool.status().sessions);
             let plural = if sessions == 1 { "" } else { "s" };
-            let text = format_args!("{sessions} session{plural}: those who come to {word} wait");
+            let text = format_args!("{sessions} session{plural}: new clients of {word} wait");
             context.report.info(text);
         }
     }

@@ -17,7 +17,7 @@ pub enum Refusal {
     Http(u16, Vec<u8>),
     /// It wants to know who asks.
     LoginWanted,
-    /// It wants to know who asks in ways that are not spoken here; how it calls them.
+    /// It wants to know who asks in ways that are not supported; how it calls them.
     LoginForeign(Vec<u8>),
     /// It does not take the user and the password.
     LoginRefused,
@@ -89,7 +89,7 @@ impl fmt::Display for Refusal {
             Self::Socks5(7) => f.write_str("the proxy does not support this command"),
             Self::Socks5(8) => f.write_str("the proxy does not support this type of address"),
             Self::Socks5(reply) => write!(f, "request failed with reply {reply}"),
-            Self::NoIpv6 => f.write_str("socks4 knows no ipv6 addresses"),
+            Self::NoIpv6 => f.write_str("socks4 has no ipv6 addresses"),
             Self::Http(status, words) => {
                 write!(f, "{status}")?;
                 match words.is_empty() {
@@ -99,7 +99,7 @@ impl fmt::Display for Refusal {
             }
             Self::LoginWanted => f.write_str("the proxy wants a user and a password"),
             Self::LoginForeign(ways) => {
-                f.write_str("the proxy wants a login that is not spoken here")?;
+                f.write_str("the proxy wants a login that is not supported")?;
                 match ways.is_empty() {
                     true => Ok(()),
                     false => write!(f, ": {}", sanitise(ways)),

@@ -41,7 +41,7 @@ fn unauthenticated_links_are_closed_while_a_session_continues() {
 fn a_peer_that_only_checks_whether_the_port_is_open_is_logged_as_such() {
     let outside = Node::outside();
     drop(End::dial(outside.link()));
-    let why = "is no link: it was closed before a greeting";
+    let why = "is not a link: it was closed before a greeting";
     outside.stderr.wait_for(why);
 }
 
@@ -140,7 +140,7 @@ fn a_steady_flood_of_unauthenticated_links_keeps_neither_nodes_nor_clients_out()
         assert!(sockets < 128 + 64 + 50, "{sockets} sockets");
     });
     let text = outside.stderr.text();
-    assert!(text.matches("is no link").count() <= 1, "{text}");
+    assert!(text.matches("is not a link").count() <= 1, "{text}");
 }
 
 #[test]

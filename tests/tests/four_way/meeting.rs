@@ -161,7 +161,7 @@ fn an_address_of_this_host_itself_is_reported() {
                 "{host}"
             );
             assert!(
-                outcome.stderr.contains("the peer is this very host"),
+                outcome.stderr.contains("the peer is this host"),
                 "{}",
                 outcome.stderr
             );
@@ -279,7 +279,7 @@ fn killed_and_found_again(pairs: &[Pair], delay: Duration) {
 
         inside.signal(Signal::SIGKILL);
         drop(inside);
-        outside.stderr.wait_for("has no link any more");
+        outside.stderr.wait_for("has no link left");
         let _inside = Node::start_on(&lab.b, &inside_line);
         wait_for_links_within(FOUND_AGAIN, &outside, 1);
         lab.a

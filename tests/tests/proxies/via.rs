@@ -341,7 +341,7 @@ fn each_wrong_answer_has_its_message() {
             "http",
             b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Negotiate\r\n\r\n",
             100,
-            "the proxy wants a login that is not spoken here: Negotiate",
+            "the proxy wants a login that is not supported: Negotiate",
         ),
         (
             "http",

@@ -61,7 +61,7 @@ fn a_client_that_has_to_wait_is_logged_with_verbose() {
     let _second = tcpfwd.dial();
     tcpfwd
         .stderr
-        .wait_for("info: 1 session: those who come to 127.0.0.1:0 wait");
+        .wait_for("info: 1 session: new clients of 127.0.0.1:0 wait");
 }
 
 #[test]

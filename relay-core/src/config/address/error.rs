@@ -252,10 +252,10 @@ impl fmt::Display for ProxyFault {
         match self {
             Self::NoScheme => write!(f, "no scheme: expected {SCHEMES}"),
             Self::Scheme(scheme) => {
-                write!(f, "{scheme} is not spoken here: expected {SCHEMES}")
+                write!(f, "{scheme} is not supported: expected {SCHEMES}")
             }
             Self::Https => f.write_str(
-                "tls to a proxy is not spoken here: expected http, which asks the proxy in plain text",
+                "tls to a proxy is not supported: expected http, which asks the proxy in plain text",
             ),
             Self::NoBind(scheme) => {
                 write!(f, "a proxy is not asked to listen by {scheme}: expected socks5 or socks4")

@@ -119,7 +119,7 @@ fn explain_socat(word: &str) -> Option<AddressFault> {
         ("exec" | "system" | "shell", "") => {
             Some(AddressFault::NotRelayed("a program is no address"))
         }
-        ("openssl" | "ssl", _) => Some(AddressFault::NotRelayed("tls is not spoken here")),
+        ("openssl" | "ssl", _) => Some(AddressFault::NotRelayed("tls is not supported")),
         ("open" | "gopen" | "create" | "creat" | "file" | "pipe" | "fifo" | "pty", "") => {
             Some(AddressFault::NotRelayed("a file is no address"))
         }

@@ -653,11 +653,11 @@ mod tests {
             ),
             (
                 "openssl:srv:443,verify=0",
-                "tls is not spoken here: expected a tcp or unix stream socket",
+                "tls is not supported: expected a tcp or unix stream socket",
             ),
             (
                 "openssl-listen:443",
-                "tls is not spoken here: expected a tcp or unix stream socket",
+                "tls is not supported: expected a tcp or unix stream socket",
             ),
             (
                 "open:/tmp/x",
@@ -887,11 +887,11 @@ mod proxy_tests {
             ),
             (
                 "ssh://fw:22",
-                "ssh is not spoken here: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
+                "ssh is not supported: expected socks5://HOST:PORT, or socks5h, socks4, socks4a or http",
             ),
             (
                 "https://fw:443",
-                "tls to a proxy is not spoken here: expected http, which asks the proxy in plain text",
+                "tls to a proxy is not supported: expected http, which asks the proxy in plain text",
             ),
             ("socks5://fw", "no port: write socks5://fw:1080"),
             ("http://[::1]:", "no port: write http://[::1]:3128"),

@@ -92,9 +92,9 @@ impl fmt::Display for DialError {
             Self::NotFound(name, reason) => write!(f, "unable to look up {name}: {reason}"),
             Self::NoAddress(reason) => f.write_str(reason),
             Self::TimedOut => f.write_str("connection timed out"),
-            Self::ToItself => f.write_str("nobody listens there: the socket connected to itself"),
+            Self::ToItself => f.write_str("no process listens there: the socket connected to itself"),
             Self::OwnAddress => {
-                f.write_str("the peer is this very host: the socket connected to itself")
+                f.write_str("the peer is this host: the socket connected to itself")
             }
             Self::Failed(error) => f.write_str(&report::reason(error)),
             Self::NotBound(local, error) => {

@@ -351,7 +351,7 @@ fn known(
     match usable.is_empty() {
         false => Ok(LegHost::Known(interleave(&usable))),
         true => {
-            let reason = "no ipv4 address, and socks4 knows no others".into();
+            let reason = "no ipv4 address, and socks4 has no others".into();
             Err(no_name(name, reason, options))
         }
     }

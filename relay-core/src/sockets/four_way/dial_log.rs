@@ -145,7 +145,7 @@ impl DialLog {
         };
         report.warning(format_args!(
             "no connection to {} from port {} for {passed}, {came}: does the other end dial this one's port {}? are both clocks right? \
-             a firewall that changes the port cannot be passed so, but by listen-listen on a machine between: see relay-4way(7)",
+             a firewall that changes the port cannot be passed in this way; use listen-listen on a machine between: see relay-4way(7)",
             self.peer, self.local_port, self.local_port
         ));
     }

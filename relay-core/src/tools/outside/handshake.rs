@@ -42,14 +42,14 @@ impl Outside {
             Frame::Error(code, text) => {
                 let text = sanitise(text.as_bytes());
                 let message = format_args!(
-                    "link from {}: the inside node gave it up: {code}: {text}",
+                    "link from {}: the inside node closed it: {code}: {text}",
                     entry.peer
                 );
                 self.warnings.links.warning(&context.report, now, message);
                 if let Some(dialled) = &mut entry.dialled {
                     dialled.unwanted |= code.lasts();
                 }
-                self.part(key, "the inside node gave it up", context);
+                self.part(key, "the inside node closed it", context);
             }
             // BYE of a busy link is remembered by the protocol; an answer lets the pending session go on.
             _ => {}

@@ -144,14 +144,14 @@ impl Outside {
         match (&driver.stage, node) {
             (Stage::Greeting, _) if dialled.is_some() => {
                 let text = format_args!(
-                    "link to {peer} is no link: {why}; at the other end must be connect-connect"
+                    "link to {peer} is not a link: {why}; at the other end must be connect-connect"
                 );
                 self.warnings
                     .unauthenticated
                     .warning(&context.report, context.now(), text);
             }
             (Stage::Greeting, _) => {
-                let text = format_args!("link from {peer} is no link: {why}");
+                let text = format_args!("link from {peer} is not a link: {why}");
                 self.warnings
                     .unauthenticated
                     .warning(&context.report, context.now(), text);
@@ -163,7 +163,7 @@ impl Outside {
                     .debug(format_args!("link from {peer} lost: {why}"));
                 if self.pairing.links_of(node) == 0 {
                     context.report.info(format_args!(
-                        "inside node {node} has no link any more: {why}"
+                        "inside node {node} has no link left: {why}"
                     ));
                 }
                 self.probe(node, context);
