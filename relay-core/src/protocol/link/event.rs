@@ -13,19 +13,19 @@ pub enum Event {
     Incomplete,
     /// A frame that concerns the machine alone.
     Handled,
-    /// Outside: the inside node introduced itself; answer by [`Link::welcome`] or [`Link::fail`].
+    /// Outside: the inside node introduced itself; answer by `Link::welcome` or `Link::fail`.
     Hello(Hello),
     /// Inside: the link is idle.
     Welcome(NodeId),
-    /// Inside: a client is here; answer by [`Link::opened`] or [`Link::refuse`].
+    /// Inside: a client is here; answer by `Link::opened` or `Link::refuse`.
     Open(Box<Open>),
     /// Outside: the server accepted.
     Opened,
     /// Outside: the server did not accept. This side's direction is finished too.
     Refused(RefusedCode, String),
-    /// Outside: a link that was not heard from lately has answered; see [`Link::may_send_payload`].
+    /// Outside: a link that was not heard from lately has answered; see `Link::may_send_payload`.
     Answered,
-    /// Payload follows: see [`Link::payload_left`].
+    /// Payload follows: see `Link::payload_left`.
     Payload,
     /// End of file of the peer's direction.
     End,
@@ -33,7 +33,7 @@ pub enum Event {
     Abort(AbortCode),
     /// Inside: the number of clients that wait.
     Want(u32),
-    /// Outside: the inside node wants [`Link::bye`] when the link is idle. Inside: no OPEN follows; shut the write half.
+    /// Outside: the inside node wants `Link::bye` when the link is idle. Inside: no OPEN follows; shut the write half.
     Bye,
     /// The peer closes the link.
     Error(ErrorCode, String),
@@ -44,7 +44,7 @@ pub enum Event {
 pub enum Expired {
     /// HELLO or WELCOME did not come in time.
     Handshake,
-    /// Nothing was received for 2.5 heartbeats. Ask the kernel; then call [`Link::heard`], or close the link.
+    /// Nothing was received for 2.5 heartbeats. Ask the kernel; then call `Link::heard`, or close the link.
     Silent,
     /// This side does not read, so silence proves nothing. Ask the kernel whether the peer's host is still there.
     Stalled,
