@@ -6,15 +6,14 @@ mod hostile;
 mod keyed;
 mod proxies;
 
-use relay_core::config::address::{ListenAt, parse_listen, parse_target};
-use relay_core::limits::FRAME_HEADER_BYTES;
-use relay_core::protocol::frame::{Frame, Header, SessionId};
-use relay_core::protocol::proxy_header::{self, HEADER_LOOK_BYTES, Version};
-
 pub use environment::{network, ucspi};
 pub use hostile::{link_inside, link_outside};
 pub use keyed::keyed;
 pub use proxies::{http_connect, socks, via_url};
+use relay_core::config::address::{ListenAt, parse_listen, parse_target};
+use relay_core::limits::FRAME_HEADER_BYTES;
+use relay_core::protocol::frame::{Frame, Header, SessionId};
+use relay_core::protocol::proxy_header::{self, HEADER_LOOK_BYTES, Version};
 
 /// If a frame is valid, encoding it and parsing the result gives the same frame.
 pub fn frame(input: &[u8]) {

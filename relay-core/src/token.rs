@@ -119,8 +119,9 @@ pub fn source(token: Token) -> Source {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

@@ -8,9 +8,7 @@
 )]
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs::{self, File};
-use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -18,8 +16,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, io, thread};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use relay_core::linux::sandbox::{self, Needs};

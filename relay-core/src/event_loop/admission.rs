@@ -5,16 +5,13 @@
 //!
 //! Not here: checks of peers that were accepted, such as the key of a link.
 
-use crate::policy::access_list::AccessList;
-use crate::policy::access_list::Denial;
-use crate::policy::access_list::SessionQuota;
-use crate::policy::access_list::SessionSlot;
 use std::fmt;
 
 use crate::config::address::ListenPoint;
 use crate::config::settings::Admission;
 use crate::event_loop::context::Context;
 use crate::limits::UNAUTHENTICATED_LINKS_PERIOD;
+use crate::policy::access_list::{AccessList, Denial, SessionQuota, SessionSlot};
 use crate::report::Throttle;
 use crate::sockets::accepted::{Accepted, Peer};
 

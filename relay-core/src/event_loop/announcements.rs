@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use crate::event_loop::context::Context;
-
 use crate::event_loop::listeners::ListenerId;
 use crate::event_loop::tool::Tool;
 use crate::limits::OUTAGE_PERIOD;

@@ -230,8 +230,9 @@ const TIMERS_MIN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     #[test]
     fn a_stale_key_finds_nobody() {

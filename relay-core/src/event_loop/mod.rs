@@ -14,11 +14,6 @@ pub mod pump_resources;
 pub mod tool;
 pub mod window;
 
-use crate::event_loop::context::Context;
-use crate::event_loop::descriptors::ExtraDescriptors;
-use crate::event_loop::descriptors::fit_descriptors;
-use crate::event_loop::tool::Status;
-use crate::event_loop::tool::Tool;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -27,8 +22,11 @@ use mio::{Events, Interest, Poll, Waker};
 
 use crate::config::settings::Settings;
 use crate::event_loop::announcements::Announcements;
+use crate::event_loop::context::Context;
+use crate::event_loop::descriptors::{ExtraDescriptors, fit_descriptors};
 use crate::event_loop::listeners::{Accept, ListenerId, Listeners};
 use crate::event_loop::pump_resources::PumpResources;
+use crate::event_loop::tool::{Status, Tool};
 use crate::limits::{ACCEPTS_PER_TURN, BULK_TURN_BYTES_MIN};
 use crate::linux::scheduling::Slices;
 use crate::linux::signals::{Request, Signals};

@@ -6,8 +6,7 @@
 //! returned first. So a channel holds at most one batch of records each way. An idle channel holds none: the buffers of a call belong to
 //! the thread. An end of file is the peer's close_notify. Without it, the end of the wire is a reset: the connection was cut.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;

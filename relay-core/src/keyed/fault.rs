@@ -1,7 +1,6 @@
 //! Why there is no keyed channel with a peer.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error};
 

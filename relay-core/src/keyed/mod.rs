@@ -15,15 +15,17 @@ mod identity;
 mod records;
 mod verifier;
 
-use std::fmt;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{fmt, io};
 
-use rustls::client::Resumption;
-use rustls::client::{AlwaysResolvesClientRawPublicKeys, UnbufferedClientConnection};
+pub use channel::{Channel, Wire};
+pub use fault::{Fault, link_fault};
+pub use file::{KeyError, KeyFile};
+pub use identity::{Proof, Role};
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::{
@@ -36,11 +38,6 @@ use self::identity::{Identity, identity};
 use self::verifier::OnlyThese;
 use crate::limits::HANDSHAKES_PER_TURN;
 use crate::report::Report;
-
-pub use channel::{Channel, Wire};
-pub use fault::{Fault, link_fault};
-pub use file::{KeyError, KeyFile};
-pub use identity::{Proof, Role};
 
 /// What is spoken inside the channel: a node that frames its links does not understand one that does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

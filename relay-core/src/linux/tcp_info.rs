@@ -1,10 +1,9 @@
 //! What the kernel knows of a connection that no byte tells.
 #![allow(unsafe_code, reason = "TCP_INFO and two ioctls have no safe wrapper")]
 
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
+use std::{io, mem};
 
 /// Bytes that were received and not yet read (FIONREAD).
 pub fn unread_bytes(socket: impl AsFd) -> io::Result<usize> {

@@ -6,10 +6,9 @@
 
 use super::http_connect::HttpConnect;
 use super::proxy_refusal::first_line;
-use super::socks::{Socks4, Socks5};
-
 pub use super::proxy_refusal::{Kind, Refusal};
 pub use super::proxy_request::{Command, Host, Login, Place, Progress, Secret};
+use super::socks::{Socks4, Socks5};
 
 /// One request, from its first byte to the last byte of the answer.
 ///

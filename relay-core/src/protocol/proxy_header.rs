@@ -242,8 +242,9 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn session() -> SessionId {
         SessionId::new([0xab; 8], 7)

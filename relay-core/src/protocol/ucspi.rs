@@ -98,8 +98,9 @@ impl std::error::Error for Nonsense {}
 mod tests {
     use std::collections::HashMap;
 
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn told(variables: &[(&str, &str)]) -> Result<Option<Told>, String> {
         let variables: HashMap<_, _> = variables.iter().copied().collect();

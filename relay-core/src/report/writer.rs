@@ -317,10 +317,9 @@ const FATAL_PATIENCE_MS: u16 = 500;
 #[cfg(test)]
 mod tests {
     use std::io::{Read, pipe};
-
-    use super::*;
     use std::time::{Duration, Instant};
 
+    use super::*;
     use crate::report::{Exit, Throttle, reason, sanitise};
 
     fn session_line() -> SessionLine<'static> {

@@ -1,9 +1,8 @@
 //! The record of a session that ends as its line in the log, and the ids of sessions.
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{fmt, io};
 
 use super::close_reason::{CloseReason, Side};
 use crate::ids::random;

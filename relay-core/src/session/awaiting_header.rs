@@ -3,7 +3,6 @@
 //! The header is read to the byte. What follows it stays in the socket for the session, and may be spliced. A socket is peeked at first;
 //! a pipe is read byte by byte. A peer that sends anything else, ends, or takes too long is reset: a missing header is never accepted.
 
-use crate::session::close_reason::Fault;
 use std::io;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use crate::protocol::addresses::Addresses;
 use crate::protocol::proxy_header::{HEADER_LOOK_BYTES, Header, parse};
 use crate::report::Throttle;
 use crate::session::account::Account;
-use crate::session::close_reason::{CloseReason, Side};
+use crate::session::close_reason::{CloseReason, Fault, Side};
 use crate::session::plain::close_end;
 use crate::sockets::accepted::Accepted;
 use crate::sockets::end::is_blocked;

@@ -1,7 +1,6 @@
 //! Why a session ended: printed once, passed on to the other node, and turned into the exit status of `--once`.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use crate::limits::PROXY_HEADER_TIMEOUT;
 use crate::protocol::frame::AbortCode;

@@ -52,7 +52,7 @@ pub enum Stage<P> {
 /// A session between OPEN and the server's answer.
 pub trait Pending {
     /// What it comes to.
-    type LinkInput;
+    type Event;
 
     /// Takes in what epoll says of the session's own descriptors.
     fn note(&mut self, event: &Event, slot: Slot);
@@ -63,7 +63,7 @@ pub trait Pending {
         link: &mut LinkEnd,
         key: Key,
         context: &mut Context,
-    ) -> Attempt<Self::LinkInput>;
+    ) -> Attempt<Self::Event>;
 
     /// When there is something to do though nothing happened.
     fn deadline(&self) -> Option<Instant>;
@@ -135,7 +135,7 @@ impl<P: Pending> LinkDriver<P> {
         key: Key,
         timeouts: &Timeouts,
         context: &mut Context,
-    ) -> Next<P::LinkInput> {
+    ) -> Next<P::Event> {
         // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
         if let Some(event) = self.settle(&mut context.resources) {
             return Next::Say(event);
@@ -199,7 +199,7 @@ impl<P: Pending> LinkDriver<P> {
     }
 
     /// There is nothing more to read: sends what waits, and looks at the clock.
-    fn rest(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::LinkInput>> {
+    fn rest(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::Event>> {
         if let Some(expired) = self.link.expired(resources.now) {
             return Some(LinkEvent::Lost(expired.to_string()));
         }
@@ -210,7 +210,7 @@ impl<P: Pending> LinkDriver<P> {
     }
 
     /// A session that is over here may now be over on the link too. (One that still delivers its last bytes is not over here.)
-    fn settle(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::LinkInput>> {
+    fn settle(&mut self, resources: &mut PumpResources) -> Option<LinkEvent<P::Event>> {
         if !matches!(self.stage, Stage::Settling) {
             return None;
         }
@@ -224,7 +224,7 @@ impl<P: Pending> LinkDriver<P> {
         Some(LinkEvent::Idle)
     }
 
-    fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::LinkInput> {
+    fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::Event> {
         self.end_session(&reason, context);
         Next::Say(LinkEvent::SessionOver(reason))
     }

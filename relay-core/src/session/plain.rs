@@ -3,10 +3,6 @@
 //! What ends how is the table in `ARCHITECTURE.md`; this room has the rules for two plain ends, `crate::session::relay` those where one
 //! end is a link. An end of file is passed on as one, in each direction by itself; all else resets both ends.
 
-use crate::session::account::Account;
-use crate::session::close_reason::CloseReason;
-use crate::session::close_reason::Side;
-use crate::session::timeouts::Timeouts;
 use std::time::Instant;
 
 use mio::event::Event;
@@ -14,7 +10,10 @@ use mio::event::Event;
 use crate::event_loop::pump_resources::PumpResources;
 use crate::protocol::frame::SessionId;
 use crate::report::Report;
+use crate::session::account::Account;
+use crate::session::close_reason::{CloseReason, Side};
 use crate::session::pump::{Direction, Flow, Verdict};
+use crate::session::timeouts::Timeouts;
 use crate::sockets::end::End;
 use crate::token::Slot;
 

@@ -6,9 +6,9 @@
 //!
 //! What it does not do: it neither closes an end nor decides what a failure means. The session does.
 
-use crate::event_loop::pump_resources::PumpResources;
 use std::io;
 
+use crate::event_loop::pump_resources::PumpResources;
 use crate::limits::{BULK_BYTES_MIN, SPLICE_BYTES_MIN};
 use crate::linux::splice::{Pipe, PipePool};
 use crate::session::transfer::{ReadOutcome, Sink, Source};

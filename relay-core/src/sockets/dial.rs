@@ -9,15 +9,14 @@ pub mod step;
 mod through;
 mod unix;
 
-pub use dial_options::{DialOptions, FourWayDialOptions};
-pub use error::DialError;
-pub use step::Step;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use dial_options::{DialOptions, FourWayDialOptions};
+pub use error::DialError;
 use mio::Registry;
 use mio::event::Event;
+pub use step::Step;
 
 use self::attempts::Trying;
 use self::through::Through;
@@ -307,10 +306,11 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use mio::{Poll, Token, Waker};
     use std::net::{IpAddr, SocketAddr, TcpListener};
 
+    use mio::{Poll, Token, Waker};
+
+    use super::*;
     use crate::config::family::Family;
     use crate::config::settings::Settings;
     use crate::sockets::options::Purpose;

@@ -18,6 +18,7 @@ use mio::event::Event;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
 
+use self::dial_log::DialLog;
 use super::accepted::Peer;
 use super::dial::dial_options::{DialOptions, FourWayDialOptions};
 use super::dial::error::DialError;
@@ -27,14 +28,11 @@ use super::options::{Purpose, prepare};
 use super::socket_address::with_zone;
 use crate::ids::random;
 use crate::limits::{FOUR_WAY_LEAD, FOUR_WAY_PROOF};
-use crate::linux::errors;
 use crate::linux::instant::{CpuPin, SPIN_MAX, spin_until, wall_clock};
 use crate::linux::tcp_info::{State, tcp_info};
-use crate::linux::ttl;
+use crate::linux::{errors, ttl};
 use crate::policy::ticks::{Answer, Ticks};
 use crate::token::{Key, Slot};
-
-use self::dial_log::DialLog;
 
 /// See the module.
 #[derive(Debug)]

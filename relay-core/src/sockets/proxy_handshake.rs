@@ -2,8 +2,7 @@
 //!
 //! Only the bytes of the answer are read. What is behind them stays in the socket for the session, which can splice it.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use super::end::{End, is_blocked};
 use crate::config::address::{Proxy, ProxyProtocol};

@@ -3,12 +3,11 @@
 //! There is a thread for each name of the command line, up to [`RESOLVERS_MAX`], so that a name server that does not answer for one
 //! name holds up no other. What an answer is worth, and for how long, [`crate::policy::name_cache`] decides.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Instant;
+use std::{io, thread};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use mio::Waker;

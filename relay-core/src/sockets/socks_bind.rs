@@ -11,8 +11,7 @@ use mio::Registry;
 use mio::event::Event;
 
 use super::accepted::{Accepted, Peer};
-use super::dial::FourWayDialOptions;
-use super::dial::{Dial, DialOptions, Step};
+use super::dial::{Dial, DialOptions, FourWayDialOptions, Step};
 use super::end::End;
 use super::options::Purpose;
 use super::proxy_handshake::{Failure, ProxyHandshake, Talk};

@@ -278,10 +278,10 @@ mod tests {
     use std::os::fd::RawFd;
     use std::path::PathBuf;
 
-    use crate::config::address::UnixName;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::address::UnixName;
 
     fn listen_one(word: &str) -> ListenAt {
         let points = parse_listen(word).unwrap();

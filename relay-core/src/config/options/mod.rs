@@ -29,12 +29,11 @@ mod tests {
 
     use clap::{CommandFactory, Parser};
 
-    use crate::report::Verbosity;
-
     use super::explain::explain;
     use super::values::*;
     use super::*;
     use crate::config::settings;
+    use crate::report::Verbosity;
 
     #[derive(Debug, Parser)]
     #[command(version)]

@@ -3,10 +3,9 @@
 //! Nothing is opened here. Only the kind of a descriptor is read.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
+use std::{fmt, io};
 
 use super::error::PlanError;
 use super::words::Service;

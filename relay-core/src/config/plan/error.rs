@@ -1,10 +1,9 @@
 //! Why a command line makes no plan.
 
-use std::fmt;
-use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::config::address::{AddressError, BindAddress, ProxyFault, ServiceName};
 use crate::config::family::Family;

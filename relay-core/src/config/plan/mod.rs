@@ -25,16 +25,12 @@ pub use words::Service;
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
-
-    use std::os::fd::RawFd;
+    use std::os::fd::{AsRawFd, RawFd};
+    use std::time::Duration;
+    use std::{fmt, io};
 
     use clap::Parser;
-
-    use std::fmt;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::address::{Proxy, ServiceName};

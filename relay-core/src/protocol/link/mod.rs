@@ -24,10 +24,10 @@ mod transmit;
 
 use std::time::{Duration, Instant};
 
+pub use event::{Event, Expired, Fault};
+
 use super::frame::{AbortCode, Frame, Hello};
 use crate::limits::{ABORT_TIMEOUT, HANDSHAKE_TIMEOUT};
-
-pub use event::{Event, Expired, Fault};
 
 /// One end of a link; see the module for the contract.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The attempts to connect to the addresses of one name, staggered: the first to connect wins (RFC 8305 §5).
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +11,6 @@ use mio::event::Event;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
-use std::io;
 
 use super::dial_options::DialOptions;
 use super::error::DialError;

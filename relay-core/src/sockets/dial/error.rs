@@ -1,9 +1,8 @@
 //! Why a dial failed.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::protocol::frame::RefusedCode;
 use crate::protocol::proxy::Kind;
@@ -92,7 +91,9 @@ impl fmt::Display for DialError {
             Self::NotFound(name, reason) => write!(f, "unable to look up {name}: {reason}"),
             Self::NoAddress(reason) => f.write_str(reason),
             Self::TimedOut => f.write_str("connection timed out"),
-            Self::ToItself => f.write_str("no process listens there: the socket connected to itself"),
+            Self::ToItself => {
+                f.write_str("no process listens there: the socket connected to itself")
+            }
             Self::OwnAddress => {
                 f.write_str("the peer is this host: the socket connected to itself")
             }

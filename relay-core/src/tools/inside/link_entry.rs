@@ -1,11 +1,12 @@
 //! A link of the inside node, and the dial of one.
 
+use std::time::{Duration, Instant};
+
 use super::address::Address;
 use super::reaching::Reaching;
 use crate::protocol::frame::NodeId;
 use crate::session::link_driver::{LinkDriver, Stage};
 use crate::sockets::dial::Dial;
-use std::time::{Duration, Instant};
 
 /// A link that is not connected yet.
 #[derive(Debug)]

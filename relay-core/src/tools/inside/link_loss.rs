@@ -1,5 +1,8 @@
 //! How a link of the inside node ends, and what is logged of it.
 
+use std::fmt::Display;
+use std::time::Instant;
+
 use super::link_entry::LinkEntry;
 use super::node::{Entry, Inside};
 use crate::event_loop::context::Context;
@@ -10,8 +13,6 @@ use crate::session::close_reason::CloseReason;
 use crate::session::link_close::LinkClose;
 use crate::session::link_driver::Stage;
 use crate::token::Key;
-use std::fmt::Display;
-use std::time::Instant;
 
 impl Inside {
     /// The outside node violated the protocol: sends ERROR and closes the link.

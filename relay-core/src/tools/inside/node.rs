@@ -1,5 +1,8 @@
 //! The state of the inside node, and what lives in its loop.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::address::{Address, Place};
 use super::link_entry::{LinkDial, LinkEntry};
 use crate::config::address::Target;
@@ -11,8 +14,6 @@ use crate::report::{Exit, Throttle};
 use crate::session::timeouts::Timeouts;
 use crate::sockets::dial::DialOptions;
 use crate::token::Key;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// See the module.
 #[derive(Debug)]

@@ -115,7 +115,7 @@ impl Reaching {
 }
 
 impl Pending for Reaching {
-    type LinkInput = Outcome;
+    type Event = Outcome;
 
     fn note(&mut self, event: &Event, slot: Slot) {
         match &mut self.server {

@@ -1,5 +1,9 @@
 //! What the loop asks of the inside node.
 
+use std::time::Instant;
+
+use mio::event::Event;
+
 use super::node::{Entry, Inside};
 use crate::event_loop::context::Context;
 use crate::event_loop::entries::Entries;
@@ -11,8 +15,6 @@ use crate::session::close_reason::CloseReason;
 use crate::session::link_driver::Stage;
 use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
-use mio::event::Event;
-use std::time::Instant;
 
 impl Tool for Inside {
     type Entry = Entry;

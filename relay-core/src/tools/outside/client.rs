@@ -1,13 +1,14 @@
 //! A client of the outside node before its server has accepted.
 
+use std::io;
+use std::sync::Arc;
+
 use crate::event_loop::context::Context;
 use crate::protocol::addresses::Addresses;
 use crate::session::account::Account;
 use crate::sockets::accepted::Accepted;
 use crate::sockets::end::End;
 use crate::token::{Key, Slot};
-use std::io;
-use std::sync::Arc;
 
 /// A client, before its server has accepted.
 #[derive(Debug)]

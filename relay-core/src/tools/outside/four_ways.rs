@@ -1,5 +1,7 @@
 //! The links of the outside node that both ends dial: one for each port, dialled again when it is gone.
 
+use std::time::Instant;
+
 use crate::config::address::TargetAt;
 use crate::config::plan::OutsidePlan;
 use crate::config::settings::INTERVAL_DEFAULT;
@@ -11,7 +13,6 @@ use crate::report::Throttle;
 use crate::sockets::dial::{Dial, DialOptions};
 use crate::sockets::options::Purpose;
 use crate::token::Key;
-use std::time::Instant;
 
 /// All of them.
 #[derive(Debug)]

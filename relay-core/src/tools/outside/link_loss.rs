@@ -162,9 +162,9 @@ impl Outside {
                     .report
                     .debug(format_args!("link from {peer} lost: {why}"));
                 if self.pairing.links_of(node) == 0 {
-                    context.report.info(format_args!(
-                        "inside node {node} has no link left: {why}"
-                    ));
+                    context
+                        .report
+                        .info(format_args!("inside node {node} has no link left: {why}"));
                 }
                 self.probe(node, context);
             }

@@ -1,5 +1,7 @@
 //! The state of the outside node, and what lives in its loop.
 
+use std::time::{Duration, Instant};
+
 use super::client::{Door, Waiting};
 use super::four_ways::{FourWays, LinkDial};
 use super::link_entry::LinkEntry;
@@ -16,7 +18,6 @@ use crate::session::awaiting_header::AwaitingHeader;
 use crate::session::close_reason::CloseReason;
 use crate::session::timeouts::Timeouts;
 use crate::token::Key;
-use std::time::{Duration, Instant};
 
 /// See the module.
 #[derive(Debug)]

@@ -122,7 +122,7 @@ impl Opening {
 }
 
 impl Pending for Opening {
-    type LinkInput = ClientFailed;
+    type Event = ClientFailed;
 
     fn note(&mut self, event: &Event, slot: Slot) {
         self.client.end.note(event, slot);

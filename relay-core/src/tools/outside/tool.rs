@@ -1,5 +1,9 @@
 //! What the loop asks of the outside node.
 
+use std::time::Instant;
+
+use mio::event::Event;
+
 use super::node::{Entry, Outside};
 use crate::event_loop::context::Context;
 use crate::event_loop::entries::Entries;
@@ -13,8 +17,6 @@ use crate::session::close_reason::CloseReason;
 use crate::sockets::accepted::Accepted;
 use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
-use mio::event::Event;
-use std::time::Instant;
 
 impl Tool for Outside {
     type Entry = Entry;

@@ -9,7 +9,6 @@ mod setup;
 mod tool;
 
 use self::node::RawInside;
-
 use crate::config::plan::InsidePlan;
 use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::start;

@@ -1,5 +1,8 @@
 //! The state of the raw inside node, and what lives in its loop.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use crate::config::address::Target;
 use crate::event_loop::entries::Entries;
 use crate::keyed::Keys;
@@ -15,8 +18,6 @@ use crate::session::plain::Session;
 use crate::session::timeouts::Timeouts;
 use crate::sockets::dial::{Dial, DialOptions};
 use crate::token::Key;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// See the module.
 #[derive(Debug)]

@@ -1,5 +1,9 @@
 //! What the loop asks of the raw inside node.
 
+use std::time::Instant;
+
+use mio::event::Event;
+
 use super::node::{Entry, RawInside};
 use crate::event_loop::context::Context;
 use crate::event_loop::entries::Entries;
@@ -9,8 +13,6 @@ use crate::report::Exit;
 use crate::session::close_reason::CloseReason;
 use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
-use mio::event::Event;
-use std::time::Instant;
 
 impl Tool for RawInside {
     type Entry = Entry;

@@ -1,5 +1,7 @@
 //! The raw links of the outside node, and when its link port is open.
 
+use std::io;
+
 use super::node::{Entry, RawOutside, Waiting};
 use crate::event_loop::context::Context;
 use crate::policy::unauthenticated::TOO_MANY;
@@ -10,7 +12,6 @@ use crate::session::plain::Session;
 use crate::sockets::accepted::Peer;
 use crate::sockets::end::End;
 use crate::token::{Key, Slot};
-use std::io;
 
 impl RawOutside {
     pub(super) fn link_accepted(&mut self, mut link: End, peer: Peer, context: &mut Context) {

@@ -1,5 +1,8 @@
 //! The state of the raw outside node, and what lives in its loop.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use super::four_way::FourWay;
 use crate::event_loop::admission::Gate;
 use crate::event_loop::context::Context;
@@ -8,8 +11,7 @@ use crate::event_loop::listeners::ListenerId;
 use crate::keyed::Keys;
 use crate::policy::unauthenticated::UnauthenticatedLinks;
 use crate::report::{Exit, Throttle};
-use crate::session::account::Account;
-use crate::session::account::SessionIds;
+use crate::session::account::{Account, SessionIds};
 use crate::session::authenticating::Authenticating;
 use crate::session::awaiting_header::AwaitingHeader;
 use crate::session::plain::Session;
@@ -18,8 +20,6 @@ use crate::sockets::accepted::Accepted;
 use crate::sockets::dial::Dial;
 use crate::sockets::end::End;
 use crate::token::Key;
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
 /// See the module.
 #[derive(Debug)]

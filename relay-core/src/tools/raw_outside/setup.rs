@@ -1,5 +1,7 @@
 //! The start of the raw outside node.
 
+use std::collections::VecDeque;
+
 use super::four_way::FourWay;
 use super::node::RawOutside;
 use crate::config::plan::OutsidePlan;
@@ -15,7 +17,6 @@ use crate::session::account::SessionIds;
 use crate::session::timeouts::Timeouts;
 use crate::sockets::inherited;
 use crate::sockets::options::Purpose;
-use std::collections::VecDeque;
 
 impl RawOutside {
     pub(super) fn new(

@@ -1,5 +1,9 @@
 //! What the loop asks of the raw outside node.
 
+use std::time::Instant;
+
+use mio::event::Event;
+
 use super::four_way::FourWay;
 use super::node::{Entry, RawOutside};
 use crate::event_loop::context::Context;
@@ -14,8 +18,6 @@ use crate::session::plain::Progress;
 use crate::sockets::accepted::{Accepted, Peer};
 use crate::sockets::resolve::{Answer, Requester};
 use crate::token::{Key, Slot};
-use mio::event::Event;
-use std::time::Instant;
 
 impl Tool for RawOutside {
     type Entry = Entry;

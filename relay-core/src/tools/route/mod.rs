@@ -6,7 +6,6 @@ mod setup;
 mod tool;
 
 use self::node::Route;
-
 use crate::config::plan::RoutePlan;
 use crate::event_loop::descriptors::ExtraDescriptors;
 use crate::event_loop::start;

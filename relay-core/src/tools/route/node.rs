@@ -1,5 +1,8 @@
 //! The state of a route, and what lives in its loop.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::config::address::Target;
 use crate::event_loop::admission::Gate;
 use crate::event_loop::context::Context;
@@ -12,8 +15,6 @@ use crate::session::dialling::Dialling;
 use crate::session::plain::Session;
 use crate::session::timeouts::Timeouts;
 use crate::sockets::dial::DialOptions;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// See the module.
 #[derive(Debug)]
