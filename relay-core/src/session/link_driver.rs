@@ -58,12 +58,7 @@ pub trait Pending {
     fn note(&mut self, event: &Event, slot: Slot);
 
     /// Does what is due, and reads the link.
-    fn run(
-        &mut self,
-        link: &mut LinkEnd,
-        key: Key,
-        context: &mut Context,
-    ) -> Attempt<Self::Event>;
+    fn run(&mut self, link: &mut LinkEnd, key: Key, context: &mut Context) -> Attempt<Self::Event>;
 
     /// When there is something to do though nothing happened.
     fn deadline(&self) -> Option<Instant>;
@@ -130,12 +125,7 @@ impl<P: Pending> LinkDriver<P> {
     }
 
     /// Reads, relays, and sends what waits, until the link blocks or there is something to say.
-    pub fn next(
-        &mut self,
-        key: Key,
-        timeouts: &Timeouts,
-        context: &mut Context,
-    ) -> Next<P::Event> {
+    pub fn next(&mut self, key: Key, timeouts: &Timeouts, context: &mut Context) -> Next<P::Event> {
         // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
         if let Some(event) = self.settle(&mut context.resources) {
             return Next::Say(event);
