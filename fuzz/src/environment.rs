@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use relay_core::policy::access_list::{AccessList, parse_network};
-use relay_core::protocol::ucspi::{self, Told};
+use relay_core::protocol::ucspi::{self, UcspiAddresses};
 
 /// The input is lines of `NAME=VALUE`. If the variables are valid, writing the connection they describe and reading it again
 /// gives the same connection. If they are invalid, the error is one short printable line.
@@ -55,7 +55,7 @@ pub fn network(input: &[u8]) {
 }
 
 /// Returns the value of the variable `name` for the connection `told`.
-fn variable_of(told: &Told, name: &str) -> Option<OsString> {
+fn variable_of(told: &UcspiAddresses, name: &str) -> Option<OsString> {
     let ip = |address: &SocketAddr| address.ip().to_string();
     let port = |address: &SocketAddr| address.port().to_string();
     let text = match name {

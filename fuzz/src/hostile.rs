@@ -166,7 +166,7 @@ impl<'a> OurEnd<'a> {
     fn send(&mut self, outcome: &mut Outcome, now: Instant) {
         let mut out = Vec::new();
         self.link.transmit(&mut out, now);
-        assert!(self.link.has_said_all());
+        assert!(self.link.is_transmitted());
         assert!(
             out.len() <= 2 * CONTROL_BYTES_MAX,
             "{} bytes at once",

@@ -72,7 +72,7 @@ fn run((ours, theirs): (&Keys, &Keys), honest: usize, bytes: &[u8], cuts: &[u8])
 
 /// Continues the handshake. What this end sends becomes readable for `other`.
 fn handshake(channel: &mut Channel, wire: &mut SplitWire, other: &mut SplitWire) {
-    if let Err(error) = channel.prove(wire) {
+    if let Err(error) = channel.authenticate(wire) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     }
     other.unread.append(&mut wire.sent);

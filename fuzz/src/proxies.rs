@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use relay_core::config::address::{parse_listen, parse_proxy, without_password};
-use relay_core::protocol::proxy::{Command, Host, Inquiry, Login, Place, Progress, Secret};
+use relay_core::protocol::proxy::{Command, Host, Login, Place, Progress, ProxyRequest, Secret};
 
 /// The result of a SOCKS answer does not depend on how it is split. The first byte selects the request.
 pub fn socks(input: &[u8]) {
@@ -23,9 +23,9 @@ pub fn socks(input: &[u8]) {
         password: Secret(b"secret".to_vec()),
     };
     let ask = || match how >> 1 & 3 {
-        0 => Inquiry::socks5(command, &place, None),
-        1 => Inquiry::socks5(command, &place, Some(&login)),
-        _ => Inquiry::socks4(command, &place, "jo").expect("the place has an ipv4 address"),
+        0 => ProxyRequest::socks5(command, &place, None),
+        1 => ProxyRequest::socks5(command, &place, Some(&login)),
+        _ => ProxyRequest::socks4(command, &place, "jo").expect("the place has an ipv4 address"),
     };
     assert_split_invariant(ask, answer);
 }
@@ -36,7 +36,7 @@ pub fn http_connect(input: &[u8]) {
         host: Host::Name(b"srv".to_vec()),
         port: 80,
     };
-    assert_split_invariant(|| Inquiry::http(&place, None), input);
+    assert_split_invariant(|| ProxyRequest::http(&place, None), input);
 }
 
 /// If a URL is valid, it is shown without its password and otherwise has the same meaning. If it is invalid, the error has a
@@ -66,7 +66,7 @@ pub fn via_url(input: &[u8]) {
 }
 
 /// Reads the answer whole, byte by byte, and in growing pieces. The results are equal.
-fn assert_split_invariant(ask: impl Fn() -> (Secret, Inquiry), answer: &[u8]) {
+fn assert_split_invariant(ask: impl Fn() -> (Secret, ProxyRequest), answer: &[u8]) {
     let whole = read(ask().1, answer, |_| answer.len());
     for pieces in [|_| 1, |piece: usize| 2 * piece + 1] {
         assert_eq!(read(ask().1, answer, pieces), whole);
@@ -76,7 +76,7 @@ fn assert_split_invariant(ask: impl Fn() -> (Secret, Inquiry), answer: &[u8]) {
 /// Returns how many bytes were consumed until the answer was complete, and the addresses in it. Returns None if the answer
 /// was rejected.
 fn read(
-    mut inquiry: Inquiry,
+    mut inquiry: ProxyRequest,
     answer: &[u8],
     size: impl Fn(usize) -> usize,
 ) -> Option<(usize, Vec<String>)> {
@@ -89,7 +89,7 @@ fn read(
             consumed += count;
             inquiry = match progress {
                 Progress::More(inquiry) => inquiry,
-                Progress::Say(bytes, inquiry) => {
+                Progress::Send(bytes, inquiry) => {
                     assert!(!bytes.0.is_empty());
                     inquiry
                 }

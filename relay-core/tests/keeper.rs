@@ -239,7 +239,7 @@ fn a_nudge_ends_the_pauses() {
     assert_eq!(inside.decide(), []);
     inside.keeper.unwanted(&"x", inside.now);
     assert_eq!(inside.decide(), []);
-    inside.keeper.nudge();
+    inside.keeper.retry_now();
     assert_eq!(inside.decide(), dials("x", 1));
 }
 

@@ -88,7 +88,7 @@ fn the_inside_node_says_hello_first_and_the_outside_node_welcome() {
 
 #[test]
 fn a_session_that_opens_with_the_welcome_follows_it() {
-    let mut outside = LinkEnd::introduced();
+    let mut outside = LinkEnd::header_read();
     outside.link.welcome(OUTSIDE);
     outside.link.open(open(), outside.now);
     assert!(matches!(
@@ -221,7 +221,7 @@ fn the_greeting_has_five_seconds_however_the_bytes_drip() {
 
 #[test]
 fn an_answer_to_a_ping_in_the_greeting_waits_for_the_welcome() {
-    let mut outside = LinkEnd::introduced();
+    let mut outside = LinkEnd::header_read();
     outside.hears(&Frame::Ping([7; 8]));
     assert!(!outside.link.has_pending());
     outside.link.welcome(OUTSIDE);
@@ -233,7 +233,7 @@ fn an_answer_to_a_ping_in_the_greeting_waits_for_the_welcome() {
 
 #[test]
 fn nothing_follows_an_error() {
-    let mut outside = LinkEnd::introduced();
+    let mut outside = LinkEnd::header_read();
     outside.link.fail(ErrorCode::NoService, "none".into());
     outside.link.want(3);
     outside.link.probe(outside.now);
@@ -485,13 +485,13 @@ fn a_server_is_accepted_or_refused_once() {
 fn opened_travels_with_the_first_payload() {
     let (_, mut inside) = opening();
     inside.link.opened(inside.now + OPENED_DELAY);
-    assert!(!inside.link.has_pending() && !inside.link.has_said_all());
+    assert!(!inside.link.has_pending() && !inside.link.is_transmitted());
     let mut bytes = Vec::new();
     inside.link.announce(3, &mut bytes, inside.now);
     inside.link.payload_sent(3, inside.now);
     bytes.extend_from_slice(b"abc");
     assert_eq!(bytes, b"\x83\0\0\0\x85\0\0\x03abc");
-    assert!(inside.link.has_said_all());
+    assert!(inside.link.is_transmitted());
 }
 
 #[test]
@@ -1026,14 +1026,14 @@ impl LinkEnd {
 
     /// Outside, idle.
     fn outside() -> Self {
-        let mut end = Self::introduced();
+        let mut end = Self::header_read();
         end.link.welcome(OUTSIDE);
         end.says();
         end
     }
 
     /// Outside, with HELLO read and not yet answered.
-    fn introduced() -> Self {
+    fn header_read() -> Self {
         let now = Instant::now();
         let mut end = Self::new(Link::outside(HEARTBEAT, now), now);
         end.hears(&Frame::Hello(hello()));

@@ -13,20 +13,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use relay_core::limits::HTTP_HEAD_BYTES_MAX;
 use relay_core::protocol::proxy::{
-    Command, Host, Inquiry, Kind, Login, Place, Progress, Refusal, Secret,
+    Command, Host, Kind, Login, Place, Progress, ProxyRequest, Refusal, Secret,
 };
 
 const NAME: &str = "srv.example";
 
 #[test]
 fn socks4_is_asked_for_an_address_and_socks4a_for_a_name() {
-    let (bytes, _) = Inquiry::socks4(Command::Connect, &v4(80), "jo").unwrap();
+    let (bytes, _) = ProxyRequest::socks4(Command::Connect, &v4(80), "jo").unwrap();
     assert_eq!(bytes.0, b"\x04\x01\x00\x50\xc0\x00\x02\x07jo\0");
-    let (bytes, _) = Inquiry::socks4(Command::Connect, &named(80), "").unwrap();
+    let (bytes, _) = ProxyRequest::socks4(Command::Connect, &named(80), "").unwrap();
     assert_eq!(bytes.0, b"\x04\x01\x00\x50\x00\x00\x00\x01\0srv.example\0");
-    let (bytes, _) = Inquiry::socks4(Command::Bind, &nowhere(), "jo").unwrap();
+    let (bytes, _) = ProxyRequest::socks4(Command::Bind, &nowhere(), "jo").unwrap();
     assert_eq!(bytes.0, b"\x04\x02\x00\x00\x00\x00\x00\x00jo\0");
-    let refused = Inquiry::socks4(Command::Connect, &v6(80), "").unwrap_err();
+    let refused = ProxyRequest::socks4(Command::Connect, &v6(80), "").unwrap_err();
     assert!(refused.concerns_the_address());
     assert_eq!(refused.to_string(), "socks4 has no ipv6 addresses");
 }
@@ -35,7 +35,7 @@ fn socks4_is_asked_for_an_address_and_socks4a_for_a_name() {
 fn socks5_is_asked_without_a_login_unless_there_is_one() {
     let answer = b"\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00";
     let talk = talk(
-        Inquiry::socks5(Command::Connect, &v4(80), None),
+        ProxyRequest::socks5(Command::Connect, &v4(80), None),
         answer,
         &[],
     )
@@ -46,7 +46,7 @@ fn socks5_is_asked_without_a_login_unless_there_is_one() {
     );
     assert_eq!(talk.left, b"");
     let talk = self::talk(
-        Inquiry::socks5(Command::Connect, &v6(80), None),
+        ProxyRequest::socks5(Command::Connect, &v6(80), None),
         answer,
         &[],
     )
@@ -56,7 +56,7 @@ fn socks5_is_asked_without_a_login_unless_there_is_one() {
             .ends_with(b"\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x50")
     );
     let talk = self::talk(
-        Inquiry::socks5(Command::Connect, &named(80), None),
+        ProxyRequest::socks5(Command::Connect, &named(80), None),
         answer,
         &[],
     )
@@ -67,7 +67,7 @@ fn socks5_is_asked_without_a_login_unless_there_is_one() {
 #[test]
 fn socks5_tells_the_login_if_the_proxy_wants_it() {
     let login = login("jo", "secret");
-    let ask = || Inquiry::socks5(Command::Connect, &v4(80), Some(&login));
+    let ask = || ProxyRequest::socks5(Command::Connect, &v4(80), Some(&login));
     let answer = b"\x05\x02\x01\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00";
     let talk = talk(ask(), answer, &[]).unwrap();
     assert_eq!(
@@ -86,13 +86,13 @@ fn socks5_tells_the_login_if_the_proxy_wants_it() {
 
 #[test]
 fn http_is_asked_for_host_and_port_with_the_login_at_once() {
-    let (bytes, _) = Inquiry::http(&named(80), Some(&login("Aladdin", "open sesame")));
+    let (bytes, _) = ProxyRequest::http(&named(80), Some(&login("Aladdin", "open sesame")));
     assert_eq!(
         str::from_utf8(&bytes.0).unwrap(),
         "CONNECT srv.example:80 HTTP/1.1\r\nHost: srv.example:80\r\n\
          Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
     );
-    let (bytes, _) = Inquiry::http(&v6(80), None);
+    let (bytes, _) = ProxyRequest::http(&v6(80), None);
     assert_eq!(
         str::from_utf8(&bytes.0).unwrap(),
         "CONNECT [2001:db8::1]:80 HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n"
@@ -117,7 +117,7 @@ fn what_follows_the_answer_is_left_to_the_session() {
 
 #[test]
 fn a_bind_tells_where_the_proxy_listens_and_then_who_came() {
-    let ask = || Inquiry::socks5(Command::Bind, &nowhere(), None);
+    let ask = || ProxyRequest::socks5(Command::Bind, &nowhere(), None);
     let answer = b"\x05\x00\x05\x00\x00\x01\xc0\x00\x02\x01\x10\x00\x05\x00\x00\x04\
         \0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x09\x20\x00hello";
     let talk = talk(ask(), answer, &[]).unwrap();
@@ -130,7 +130,7 @@ fn a_bind_tells_where_the_proxy_listens_and_then_who_came() {
     assert_eq!(talk.listening.unwrap().to_string(), "fw:4096");
     assert_eq!(talk.client.unwrap().to_string(), "a\\nb\\x1b.:8192");
 
-    let ask = || Inquiry::socks4(Command::Bind, &nowhere(), "").unwrap();
+    let ask = || ProxyRequest::socks4(Command::Bind, &nowhere(), "").unwrap();
     let answer = b"\x00\x5a\x10\x00\0\0\0\0\x00\x5a\x20\x00\xc0\x00\x02\x09hello";
     let talk = self::talk(ask(), answer, &[]).unwrap();
     assert_eq!(talk.listening.unwrap().to_string(), "0.0.0.0:4096");
@@ -144,14 +144,19 @@ fn a_bind_tells_where_the_proxy_listens_and_then_who_came() {
 
 #[test]
 fn each_refusal_has_words_and_a_kind() {
-    let socks5 = |answer: &[u8]| refusal(Inquiry::socks5(Command::Connect, &v4(80), None), answer);
-    let socks4 = |answer: &[u8]| {
+    let socks5 = |answer: &[u8]| {
         refusal(
-            Inquiry::socks4(Command::Connect, &v4(80), "").unwrap(),
+            ProxyRequest::socks5(Command::Connect, &v4(80), None),
             answer,
         )
     };
-    let http = |answer: &str| refusal(Inquiry::http(&named(80), None), answer.as_bytes());
+    let socks4 = |answer: &[u8]| {
+        refusal(
+            ProxyRequest::socks4(Command::Connect, &v4(80), "").unwrap(),
+            answer,
+        )
+    };
+    let http = |answer: &str| refusal(ProxyRequest::http(&named(80), None), answer.as_bytes());
     for (refusal, kind, words) in [
         (
             socks5(b"\x05\x00\x05\x01"),
@@ -294,7 +299,7 @@ fn each_refusal_has_words_and_a_kind() {
         assert_eq!((refusal.kind(), &refusal.to_string()[..]), (kind, words));
     }
     let login = login("jo", "wrong");
-    let asked = Inquiry::http(&named(80), Some(&login));
+    let asked = ProxyRequest::http(&named(80), Some(&login));
     let refused = refusal(
         asked,
         b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\n\r\n",
@@ -306,7 +311,7 @@ fn each_refusal_has_words_and_a_kind() {
 fn an_interim_answer_is_passed_over_and_the_fields_of_a_success_mean_nothing() {
     let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\
         HTTP/1.0 299 Yes\nContent-Length: 5\nTransfer-Encoding: chunked\n\nhello";
-    let talk = talk(Inquiry::http(&named(80), None), answer, &[]).unwrap();
+    let talk = talk(ProxyRequest::http(&named(80), None), answer, &[]).unwrap();
     assert_eq!(talk.left, b"hello");
 }
 
@@ -317,10 +322,10 @@ fn a_head_without_end_is_given_up() {
     while answer.len() <= HTTP_HEAD_BYTES_MAX {
         answer.extend(line);
     }
-    let refused = refusal(Inquiry::http(&named(80), None), &answer);
+    let refused = refusal(ProxyRequest::http(&named(80), None), &answer);
     assert_eq!(refused, Refusal::HeadTooLong);
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(HTTP_HEAD_BYTES_MAX / 20);
-    let refused = refusal(Inquiry::http(&named(80), None), &interim);
+    let refused = refusal(ProxyRequest::http(&named(80), None), &interim);
     assert_eq!(refused, Refusal::HeadTooLong);
 }
 
@@ -333,16 +338,16 @@ fn a_head_of_many_fields_below_the_limit_is_read() {
         answer.extend(b"\r\n");
     }
     answer.extend(b"\r\nhello");
-    let talk = talk(Inquiry::http(&named(80), None), &answer, &[]).unwrap();
+    let talk = talk(ProxyRequest::http(&named(80), None), &answer, &[]).unwrap();
     assert_eq!(talk.left, b"hello");
 }
 
 #[test]
 fn nothing_that_is_held_shows_the_password() {
     let login = login("jo", "secret");
-    let asked = Inquiry::socks5(Command::Connect, &v4(80), Some(&login));
+    let asked = ProxyRequest::socks5(Command::Connect, &v4(80), Some(&login));
     assert!(!format!("{asked:?}").contains("secret"));
-    let asked = Inquiry::http(&v4(80), Some(&login));
+    let asked = ProxyRequest::http(&v4(80), Some(&login));
     assert!(!format!("{asked:?}{login:?}").contains("am86c2VjcmV0"));
 }
 
@@ -369,7 +374,7 @@ proptest! {
 
 /// What came of an inquiry.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Talk {
+struct HandshakeStep {
     /// All that was sent.
     said: Vec<u8>,
     listening: Option<Place>,
@@ -381,13 +386,13 @@ struct Talk {
 
 /// Plays the proxy, whose answer arrives in pieces: cut at these places.
 fn talk(
-    (first, mut inquiry): (Secret, Inquiry),
+    (first, mut inquiry): (Secret, ProxyRequest),
     answer: &[u8],
     cuts: &[usize],
-) -> Result<Talk, Refusal> {
-    let mut talk = Talk {
+) -> Result<HandshakeStep, Refusal> {
+    let mut talk = HandshakeStep {
         said: first.0,
-        ..Talk::default()
+        ..HandshakeStep::default()
     };
     let mut socket: Vec<u8> = Vec::new();
     let mut from = 0;
@@ -401,7 +406,7 @@ fn talk(
             socket.drain(..taken);
             inquiry = match progress {
                 Progress::More(inquiry) => inquiry,
-                Progress::Say(bytes, inquiry) => {
+                Progress::Send(bytes, inquiry) => {
                     talk.said.extend(bytes.0);
                     inquiry
                 }
@@ -423,7 +428,7 @@ fn talk(
     Ok(talk)
 }
 
-fn refusal(asked: (Secret, Inquiry), answer: &[u8]) -> Refusal {
+fn refusal(asked: (Secret, ProxyRequest), answer: &[u8]) -> Refusal {
     talk(asked, answer, &[]).expect_err("it is refused")
 }
 
@@ -435,33 +440,33 @@ fn comparable(refusal: Refusal) -> Refusal {
     }
 }
 
-type Ask = fn() -> (Secret, Inquiry);
+type Ask = fn() -> (Secret, ProxyRequest);
 
 /// An answer to each kind of inquiry.
 fn answers() -> Vec<(Ask, Vec<u8>)> {
     vec![
         (
-            || Inquiry::socks4(Command::Connect, &v4(80), "").unwrap(),
+            || ProxyRequest::socks4(Command::Connect, &v4(80), "").unwrap(),
             b"\x00\x5a\x00\x00\x00\x00\x00\x00".to_vec(),
         ),
         (
-            || Inquiry::socks5(Command::Connect, &v4(80), None),
+            || ProxyRequest::socks5(Command::Connect, &v4(80), None),
             b"\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50".to_vec(),
         ),
         (
-            || Inquiry::socks5(Command::Connect, &v6(80), Some(&login("jo", "secret"))),
+            || ProxyRequest::socks5(Command::Connect, &v6(80), Some(&login("jo", "secret"))),
             b"\x05\x02\x01\x00\x05\x00\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x50".to_vec(),
         ),
         (
-            || Inquiry::socks5(Command::Connect, &named(80), None),
+            || ProxyRequest::socks5(Command::Connect, &named(80), None),
             b"\x05\x00\x05\x00\x00\x03\x02fw\x00\x50".to_vec(),
         ),
         (
-            || Inquiry::http(&named(80), None),
+            || ProxyRequest::http(&named(80), None),
             b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n".to_vec(),
         ),
         (
-            || Inquiry::socks5(Command::Bind, &nowhere(), None),
+            || ProxyRequest::socks5(Command::Bind, &nowhere(), None),
             b"\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x51".to_vec(),
         ),
     ]

@@ -25,7 +25,7 @@ fn one_place_has_no_more_strangers_than_it_may() {
     }
     assert_eq!(port.count(place(7)), UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX);
     assert_eq!(
-        port.unauthenticated.shown_out(),
+        port.unauthenticated.closed(),
         1000 - UNAUTHENTICATED_LINKS_PER_ORIGIN_MAX as u64
     );
 }

@@ -72,14 +72,14 @@ impl Gate {
                 Peer::Unknown if self.list.allows_some() => Err(Denial::Rule(None)),
                 _ => Ok(SessionSlot::default()),
             };
-            return self.tell(session_slot, &client, word, context);
+            return self.log(session_slot, &client, word, context);
         };
         let ip = address.ip().to_canonical();
         let session_slot = self.list.check(ip).and_then(|()| match &self.quota {
             Some(quota) if !self.by_proxy => quota.take(ip),
             _ => Ok(SessionSlot::default()),
         });
-        self.tell(session_slot, &ip, word, context)
+        self.log(session_slot, &ip, word, context)
     }
 
     /// Returns a slot for the client that a PROXY header named; its proxy was accepted before.
@@ -92,13 +92,13 @@ impl Gate {
         match (client.address(), &self.quota) {
             (Some(address), Some(quota)) => {
                 let ip = address.ip().to_canonical();
-                self.tell(quota.take(ip), &ip, word, context)
+                self.log(quota.take(ip), &ip, word, context)
             }
             _ => Some(SessionSlot::default()),
         }
     }
 
-    fn tell(
+    fn log(
         &mut self,
         session_slot: Result<SessionSlot, Denial>,
         who: &dyn fmt::Display,

@@ -39,12 +39,12 @@ impl Default for Announcements {
 
 impl Announcements {
     /// Tells once that everything listens.
-    pub fn tell_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
+    pub fn announce_when_ready(&mut self, context: &Context) -> Result<(), Exit> {
         if self.told == Told::Ready || !context.listeners.are_open() {
             return Ok(());
         }
         self.told = Told::Ready;
-        tell_ready(context).map_err(|(object, error)| {
+        announce_ready(context).map_err(|(object, error)| {
             context.report.fatal(format_args!(
                 "unable to write to {object}: {}",
                 report::reason(&error)
@@ -55,7 +55,12 @@ impl Announcements {
 
     /// Logs that a client waits because the limit of sessions is reached.
     /// This is called in each turn while clients wait, so it must cost nothing.
-    pub fn tell_crowd(&mut self, listener: ListenerId, tool: &impl Tool, context: &Context) {
+    pub fn log_waiting_clients(
+        &mut self,
+        listener: ListenerId,
+        tool: &impl Tool,
+        context: &Context,
+    ) {
         if self.crowds.lets_through(context.now()) {
             let (word, sessions) = (context.listeners.word(listener), tool.status().sessions);
             let plural = if sessions == 1 { "" } else { "s" };
@@ -65,7 +70,7 @@ impl Announcements {
     }
 
     /// A proxy listens anew. Where it listens first belongs to being ready.
-    pub fn tell_address(&self, listener: ListenerId, address: &str, context: &Context) {
+    pub fn announce_address(&self, listener: ListenerId, address: &str, context: &Context) {
         let word = context.listeners.word(listener);
         context
             .report
@@ -80,7 +85,7 @@ impl Announcements {
     }
 
     /// A proxy does not listen. What lasts, or fails the only session there is to be, ends a process that was never ready.
-    pub fn tell_fault(
+    pub fn log_fault(
         &mut self,
         listener: ListenerId,
         fault: &Fault,
@@ -108,7 +113,7 @@ impl Announcements {
 }
 
 /// `--print-address` and `--ready-fd`: everything listens.
-fn tell_ready(context: &Context) -> Result<(), (String, io::Error)> {
+fn announce_ready(context: &Context) -> Result<(), (String, io::Error)> {
     let on_stdout = |error| ("stdout".to_owned(), error);
     if context.settings.print_address {
         for (word, address) in context.listeners.addresses() {
@@ -118,7 +123,7 @@ fn tell_ready(context: &Context) -> Result<(), (String, io::Error)> {
         }
     }
     if let Some(fd) = context.settings.ready_fd {
-        tell_descriptor(fd).map_err(|error| (format!("--ready-fd {fd}"), error))?;
+        notify_descriptor(fd).map_err(|error| (format!("--ready-fd {fd}"), error))?;
     }
     if context.settings.print_address && !context.listeners.have_binds() {
         inherited::vacate(io::stdout().as_fd().as_raw_fd()).map_err(on_stdout)?;
@@ -127,7 +132,7 @@ fn tell_ready(context: &Context) -> Result<(), (String, io::Error)> {
 }
 
 /// A line and the end of file, as s6 and tcpserver -1 do.
-fn tell_descriptor(fd: RawFd) -> io::Result<()> {
+fn notify_descriptor(fd: RawFd) -> io::Result<()> {
     File::from(inherited::duplicate(fd)?).write_all(b"\n")?;
     inherited::vacate(fd)
 }

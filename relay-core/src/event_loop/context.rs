@@ -21,7 +21,7 @@ pub struct Context {
     /// For names.
     pub resolver: Resolver,
     /// For 4way dials.
-    pub turns: DialQueue,
+    pub dial_queue: DialQueue,
     /// The listening sockets.
     pub listeners: Listeners,
     /// Where messages go.

@@ -294,22 +294,22 @@ impl Listeners {
         &mut self,
         at: u32,
         key: Key,
-        question: LookupId,
+        lookup_id: LookupId,
         answer: Answer,
         now: Instant,
     ) {
         if let Some(bind) = self.bind_of(ListenerId(at)) {
-            bind.resolved(key, question, answer, now);
+            bind.resolved(key, lookup_id, answer, now);
             self.wake(ListenerId(at));
         }
     }
 
     /// Sends the requests to proxies now that wait for a back-off.
-    pub fn nudge(&mut self) {
+    pub fn retry_now(&mut self) {
         for at in 0..self.binds.len() {
             let id = self.binds[at];
             if let Some(bind) = self.bind_of(id) {
-                bind.nudge();
+                bind.retry_now();
             }
             self.wake(id);
         }

@@ -93,7 +93,7 @@ impl Loop {
             registry,
             resources: PumpResources::new(pipes_max, Instant::now()),
             resolver: Resolver::new(settings.family, waker),
-            turns: DialQueue::default(),
+            dial_queue: DialQueue::default(),
             listeners: Listeners::default(),
             report,
             settings,
@@ -146,7 +146,7 @@ fn run(
         until: context.settings.expire.map(|expire| context.now() + expire),
     };
     let mut announcements = Announcements::default();
-    if let Err(exit) = announcements.tell_when_ready(context) {
+    if let Err(exit) = announcements.announce_when_ready(context) {
         return exit;
     }
     tool.decide(context);
@@ -161,7 +161,7 @@ fn run(
             handle_resolved(tool, context);
         }
         let accepting = accept_ready(tool, &mut announcements, context);
-        if let Err(exit) = accepting.and_then(|()| announcements.tell_when_ready(context)) {
+        if let Err(exit) = accepting.and_then(|()| announcements.announce_when_ready(context)) {
             return exit;
         }
         let moved_before = context.resources.counters.all();
@@ -189,7 +189,7 @@ impl Waiter {
 
 /// How long nothing will be due. Rounded up to epoll's milliseconds, else the last one would be spent spinning.
 fn timeout<T: Tool>(tool: &mut T, phase: &Phase, context: &Context) -> Option<Duration> {
-    for key in context.turns.called() {
+    for key in context.dial_queue.called() {
         tool.entries().wake(key);
     }
     let now = context.now();
@@ -251,13 +251,13 @@ fn handle_signals<T: Tool>(
         match (request, phase) {
             (Request::Terminate, Phase::Serving { .. }) => {
                 phase = begin_to_drain(tool, context);
-                tell_draining(tool, "a second signal", context);
+                log_draining(tool, "a second signal", context);
             }
             (Request::Terminate, _) => {
                 return abandon(tool, context);
             }
             (Request::Reload, _) => {
-                context.listeners.nudge();
+                context.listeners.retry_now();
                 tool.reload(context);
             }
             (Request::Status, _) => {
@@ -282,7 +282,7 @@ fn begin_to_drain<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
 }
 
 /// Logs how many sessions this process waits for, and what ends the wait.
-fn tell_draining<T: Tool>(tool: &T, what: &str, context: &Context) {
+fn log_draining<T: Tool>(tool: &T, what: &str, context: &Context) {
     let (sessions, them) = match tool.status().sessions {
         0 => return,
         1 => ("1 session".to_owned(), "it"),
@@ -302,11 +302,11 @@ fn abandon<T: Tool>(tool: &mut T, context: &mut Context) -> Phase {
 fn handle_resolved<T: Tool>(tool: &mut T, context: &mut Context) {
     let now = context.now();
     for (requester, answer) in context.resolver.collect(&context.report, now) {
-        if let Requester::Dial(key, question) = requester
+        if let Requester::Dial(key, lookup_id) = requester
             && let Some(at) = key.bind()
         {
             let listeners = &mut context.listeners;
-            listeners.bind_resolved(at, key, question, answer, now);
+            listeners.bind_resolved(at, key, lookup_id, answer, now);
         } else {
             tool.resolved(requester, answer, context);
         }
@@ -323,7 +323,7 @@ fn accept_ready<T: Tool>(
         for accepts in 0.. {
             let admits = tool.admits(listener);
             if !admits {
-                announcements.tell_crowd(listener, tool, context);
+                announcements.log_waiting_clients(listener, tool, context);
             }
             if accepts == ACCEPTS_PER_TURN || !admits {
                 context.listeners.wake(listener);
@@ -341,9 +341,9 @@ fn accept_ready<T: Tool>(
                 Accept::Gone => {}
                 Accept::Empty => break,
                 Accept::Listening(address) => {
-                    announcements.tell_address(listener, &address, context);
+                    announcements.announce_address(listener, &address, context);
                 }
-                Accept::Unbound(fault) => announcements.tell_fault(listener, &fault, context)?,
+                Accept::Unbound(fault) => announcements.log_fault(listener, &fault, context)?,
                 Accept::Failed(error) => {
                     context.listeners.wake(listener);
                     context
@@ -378,7 +378,7 @@ fn advance<T: Tool>(tool: &mut T, phase: Phase, context: &mut Context) -> Phase 
     match phase {
         Phase::Serving { until: Some(until) } if context.now() >= until => {
             let draining = begin_to_drain(tool, context);
-            tell_draining(tool, "a signal", context);
+            log_draining(tool, "a signal", context);
             tool.done().map_or(draining, Phase::Over)
         }
         Phase::Draining { until } if context.now() >= until => abandon(tool, context),

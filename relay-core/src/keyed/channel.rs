@@ -91,7 +91,7 @@ impl Channel {
     }
 
     /// The peer has not proved anything, and still may.
-    pub fn is_proving(&self) -> bool {
+    pub fn is_authenticating(&self) -> bool {
         matches!(self.stage, Stage::AwaitsFirst | Stage::Handshaking)
     }
 
@@ -106,7 +106,7 @@ impl Channel {
     }
 
     /// Makes the handshake, and nothing else; fails with `WouldBlock` while it is not done.
-    pub fn prove(&mut self, wire: &mut impl Wire) -> io::Result<()> {
+    pub fn authenticate(&mut self, wire: &mut impl Wire) -> io::Result<()> {
         if self.proof().is_none() {
             SCRATCH.with_borrow_mut(|scratch| self.read_records(wire, &mut [], scratch))?;
         }
@@ -333,7 +333,7 @@ impl Channel {
         };
         if result.is_err() {
             // The alert that the peer shall read is behind what was already said. Nothing more is shown to rustls.
-            while self.connection.has_more_to_say()
+            while self.connection.wants_to_write()
                 && self.connection.step(&mut [], &mut hands).1.is_ok()
             {}
         }

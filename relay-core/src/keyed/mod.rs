@@ -302,7 +302,7 @@ mod tests {
         ];
         while nodes.iter().any(|(channel, _)| channel.proof().is_none()) {
             for (channel, wire) in &mut nodes {
-                let _ = channel.prove(wire);
+                let _ = channel.authenticate(wire);
             }
         }
         nodes.reverse();

@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn has_more_to_say(&self) -> bool {
+    pub(super) fn wants_to_write(&self) -> bool {
         match self {
             Self::Client(connection) => connection.wants_write(),
             Self::Server(connection) => connection.wants_write(),

@@ -36,7 +36,7 @@ impl Backoff {
     }
 
     /// Ends the pause, but not what was learned.
-    pub fn nudge(&mut self) {
+    pub fn retry_now(&mut self) {
         self.until = None;
     }
 

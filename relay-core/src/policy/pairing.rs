@@ -25,7 +25,7 @@ pub struct Pairing<L, C> {
     /// In order of arrival, which is that of the deadlines.
     waiting: VecDeque<Waiting<C>>,
     /// Something changed since `next` said that there is nothing to do.
-    stirred: bool,
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -37,13 +37,13 @@ struct Node<L> {
     idle: IdleLinks<L>,
     /// The link that was opened last: the likeliest to be read at once, so that WANT goes there.
     recent: Option<L>,
-    told: Told<L>,
+    want_sent: WantSent<L>,
     passed_over: PassedOver,
 }
 
-/// What the node was last told of the clients that wait.
+/// What the last WANT to the node said.
 #[derive(Debug)]
-enum Told<L> {
+enum WantSent<L> {
     Nothing,
     Count(u32, L),
     /// The link that carried it is gone, and may have taken it along.
@@ -97,13 +97,13 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
             nodes: Vec::new(),
             turn: 0,
             waiting: VecDeque::new(),
-            stirred: false,
+            changed: false,
         }
     }
 
     /// A link of the node is idle for the first time; `serves` has an entry for each service.
     pub fn link_up(&mut self, link: L, id: NodeId, serves: &[bool]) {
-        self.stirred = true;
+        self.changed = true;
         let at = self
             .nodes
             .iter()
@@ -115,7 +115,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
                     links: Vec::new(),
                     idle: IdleLinks::new(),
                     recent: None,
-                    told: Told::Nothing,
+                    want_sent: WantSent::Nothing,
                     passed_over: PassedOver::default(),
                 });
                 self.nodes.len() - 1
@@ -127,7 +127,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// The session on a link of the node is over.
     pub fn link_idle(&mut self, link: L, id: NodeId) {
-        self.stirred = true;
+        self.changed = true;
         if let Some(node) = self.node(id) {
             node.idle.put(link);
         }
@@ -135,7 +135,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// A link of the node is gone, or takes no more clients.
     pub fn link_lost(&mut self, link: L, id: NodeId) {
-        self.stirred = true;
+        self.changed = true;
         let Some(at) = self.nodes.iter().position(|node| node.id == id) else {
             return;
         };
@@ -145,8 +145,8 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
         if node.recent == Some(link) {
             node.recent = node.links.last().copied();
         }
-        if matches!(node.told, Told::Count(_, on) if on == link) {
-            node.told = Told::Unknown;
+        if matches!(node.want_sent, WantSent::Count(_, on) if on == link) {
+            node.want_sent = WantSent::Unknown;
         }
         if node.links.is_empty() {
             self.nodes.remove(at);
@@ -163,7 +163,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// A client arrived.
     pub fn arrive(&mut self, client: C, service: usize, now: Instant) {
-        self.stirred = true;
+        self.changed = true;
         self.waiting.push_back(Waiting {
             client,
             service,
@@ -174,13 +174,13 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// A client that waited is gone.
     pub fn leave(&mut self, client: C) {
-        self.stirred = true;
+        self.changed = true;
         self.waiting.retain(|waiting| waiting.client != client);
     }
 
     /// A client that was handed out gets another link, before all who came later. It keeps its deadline.
     pub fn again(&mut self, client: C, ticket: Ticket) {
-        self.stirred = true;
+        self.changed = true;
         let Ticket {
             service,
             deadline,
@@ -202,7 +202,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// The node accepted: it is no longer passed over.
     pub fn accepted(&mut self, id: NodeId) {
-        self.stirred = true;
+        self.changed = true;
         if let Some(node) = self.node(id) {
             node.passed_over = PassedOver::default();
         }
@@ -210,7 +210,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
 
     /// The node refused the client of this ticket. Returns whether another node can serve it.
     pub fn refused(&mut self, id: NodeId, ticket: &mut Ticket, now: Instant) -> bool {
-        self.stirred = true;
+        self.changed = true;
         if let Some(node) = self.node(id) {
             node.passed_over.refused(now);
         }
@@ -253,16 +253,16 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
             .front()
             .is_some_and(|waiting| now >= waiting.deadline)
         {
-            self.stirred = true;
+            self.changed = true;
             return self
                 .waiting
                 .pop_front()
                 .map(|waiting| Decision::GiveUp(waiting.client));
         }
         for node in &mut self.nodes {
-            self.stirred |= node.passed_over.lapse(now);
+            self.changed |= node.passed_over.lapse(now);
         }
-        if !self.stirred {
+        if !self.changed {
             return None;
         }
         if let Some((at, node)) = self.match_first() {
@@ -296,7 +296,7 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
                 .map(|waiting| Decision::GiveUp(waiting.client));
         }
         let want = self.next_want();
-        self.stirred = want.is_some();
+        self.changed = want.is_some();
         want
     }
 
@@ -357,8 +357,8 @@ impl<L: Copy + Eq + Debug, C: Copy + Eq + Debug> Pairing<L, C> {
                 .filter(|waiting| node.can_serve(waiting.service, &waiting.refused_by))
                 .count() as u32;
             let link = node.recent?;
-            node.told.differs_from(count).then(|| {
-                node.told = Told::Count(count, link);
+            node.want_sent.differs_from(count).then(|| {
+                node.want_sent = WantSent::Count(count, link);
                 Decision::Want { link, count }
             })
         })
@@ -375,11 +375,11 @@ impl<L> Node<L> {
     }
 }
 
-impl<L> Told<L> {
+impl<L> WantSent<L> {
     fn differs_from(&self, count: u32) -> bool {
         match self {
             Self::Nothing => count != 0,
-            Self::Count(told, _) => *told != count,
+            Self::Count(sent, _) => *sent != count,
             Self::Unknown => true,
         }
     }

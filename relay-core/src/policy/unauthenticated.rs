@@ -41,7 +41,7 @@ pub struct UnauthenticatedLinks<L> {
     known: usize,
     /// A limit may have been passed.
     crowded: bool,
-    shown_out: u64,
+    closed: u64,
 }
 
 impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
@@ -54,7 +54,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
             unknown: 0,
             known: 0,
             crowded: false,
-            shown_out: 0,
+            closed: 0,
         }
     }
 
@@ -97,7 +97,7 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
     /// The link is closed, whatever it was.
     pub fn gone(&mut self, link: L, origin: Origin) {
         if self.forget(link, origin) {
-            self.shown_out += 1;
+            self.closed += 1;
             return;
         }
         let Some(count) = self.nodes.get_mut(&origin) else {
@@ -124,8 +124,8 @@ impl<L: Copy + PartialEq> UnauthenticatedLinks<L> {
     }
 
     /// How many have gone without telling whose they were.
-    pub fn shown_out(&self) -> u64 {
-        self.shown_out
+    pub fn closed(&self) -> u64 {
+        self.closed
     }
 
     /// Returns a link to close, from places with a node or from the others.

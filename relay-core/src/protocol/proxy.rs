@@ -1,6 +1,6 @@
 //! Requests to proxies and their answers, in each of the proxy protocols.
 //!
-//! An [`Inquiry`] is one request to one proxy. Its owner sends the bytes it is given and hands over what the socket holds; the
+//! An [`ProxyRequest`] is one request to one proxy. Its owner sends the bytes it is given and hands over what the socket holds; the
 //! inquiry says how many of those bytes were its own. The others belong to whoever speaks behind the proxy, and stay in the
 //! socket: so the owner looks (MSG_PEEK) before it reads.
 
@@ -12,9 +12,9 @@ use super::socks::{Socks4, Socks5};
 
 /// One request, from its first byte to the last byte of the answer.
 ///
-/// After [`Inquiry::take`] returned [`Progress::Done`] or an error it is used up.
+/// After [`ProxyRequest::take`] returned [`Progress::Done`] or an error it is used up.
 #[derive(Debug)]
-pub enum Inquiry {
+pub enum ProxyRequest {
     /// To a proxy that speaks SOCKS 4 or 4a.
     Socks4(Socks4),
     /// To a proxy that speaks SOCKS 5.
@@ -23,7 +23,7 @@ pub enum Inquiry {
     Http(HttpConnect),
 }
 
-impl Inquiry {
+impl ProxyRequest {
     /// Returns the first bytes to send to a proxy that speaks SOCKS 4 or 4a, and the request.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ pub enum Progress<I> {
     /// More bytes have to come.
     More(I),
     /// These bytes are to be sent; then more have to come.
-    Say(Secret, I),
+    Send(Secret, I),
     /// To [`Command::Bind`]: the proxy listens there. Later it will tell who came.
     Listening(Place, I),
     /// What comes from now on is from behind the proxy. To [`Command::Bind`]: who came.
@@ -77,7 +77,7 @@ impl<I> Progress<I> {
     pub fn map<J>(self, wrap: impl FnOnce(I) -> J) -> Progress<J> {
         match self {
             Self::More(request) => Progress::More(wrap(request)),
-            Self::Say(bytes, request) => Progress::Say(bytes, wrap(request)),
+            Self::Send(bytes, request) => Progress::Send(bytes, wrap(request)),
             Self::Listening(place, request) => Progress::Listening(place, wrap(request)),
             Self::Done(place) => Progress::Done(place),
         }

@@ -148,11 +148,11 @@ impl ExpectMethod {
             return Ok((taken, Progress::More(inquiry)));
         };
         let progress = match (method, self.login) {
-            (NO_LOGIN, _) => Progress::Say(
+            (NO_LOGIN, _) => Progress::Send(
                 Secret(self.request),
                 Socks5::ExpectReply(ExpectReply::new(Expected::first(self.command))),
             ),
-            (PASSWORD, Some(login)) => Progress::Say(
+            (PASSWORD, Some(login)) => Progress::Send(
                 login,
                 Socks5::ExpectStatus(ExpectStatus {
                     answer: Vec::with_capacity(2),
@@ -177,7 +177,7 @@ impl ExpectStatus {
                 let inquiry = ExpectReply::new(Expected::first(self.command));
                 Ok((
                     taken,
-                    Progress::Say(Secret(self.request), Socks5::ExpectReply(inquiry)),
+                    Progress::Send(Secret(self.request), Socks5::ExpectReply(inquiry)),
                 ))
             }
             [1 | 5, _] => Err(Refusal::LoginRefused),

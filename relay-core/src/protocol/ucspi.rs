@@ -12,7 +12,7 @@ use crate::report::sanitise;
 
 /// The client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct UcspiAddresses {
     /// The client.
     pub client: SocketAddr,
     /// The address that it connected to, which not every server tells.
@@ -21,14 +21,16 @@ pub struct Told {
 
 /// A variable that is not what it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nonsense {
+pub struct InvalidEnvironment {
     name: String,
     /// `None` where it is missing.
     value: Option<OsString>,
 }
 
 /// Reads the environment. `None` where it does not tell of a client.
-pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Told>, Nonsense> {
+pub fn read(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<UcspiAddresses>, InvalidEnvironment> {
     let Some(protocol) = variable("PROTO").and_then(known) else {
         return Ok(None);
     };
@@ -40,7 +42,7 @@ pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Told>,
     };
     let address = |ip: (String, OsString), port: &str| {
         let ip: IpAddr = parse(ip, |_| true)?;
-        let port = find(port).ok_or_else(|| Nonsense {
+        let port = find(port).ok_or_else(|| InvalidEnvironment {
             name: format!("{protocol}{port}"),
             value: None,
         })?;
@@ -56,7 +58,7 @@ pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Told>,
     let local = find("LOCALIP")
         .map(|ip| address(ip, "LOCALPORT"))
         .transpose()?;
-    Ok(Some(Told { client, local }))
+    Ok(Some(UcspiAddresses { client, local }))
 }
 
 /// The protocols whose addresses are those of TCP.
@@ -69,18 +71,18 @@ fn known(protocol: OsString) -> Option<&'static str> {
 fn parse<T: std::str::FromStr>(
     (name, value): (String, OsString),
     is_plain: impl Fn(&str) -> bool,
-) -> Result<T, Nonsense> {
+) -> Result<T, InvalidEnvironment> {
     value
         .to_str()
         .filter(|text| is_plain(text))
         .and_then(|text| text.parse().ok())
-        .ok_or(Nonsense {
+        .ok_or(InvalidEnvironment {
             name,
             value: Some(value),
         })
 }
 
-impl fmt::Display for Nonsense {
+impl fmt::Display for InvalidEnvironment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             Some(value) => {
@@ -92,7 +94,7 @@ impl fmt::Display for Nonsense {
     }
 }
 
-impl std::error::Error for Nonsense {}
+impl std::error::Error for InvalidEnvironment {}
 
 #[cfg(test)]
 mod tests {
@@ -102,10 +104,9 @@ mod tests {
 
     use super::*;
 
-    fn told(variables: &[(&str, &str)]) -> Result<Option<Told>, String> {
+    fn told(variables: &[(&str, &str)]) -> Result<Option<UcspiAddresses>, String> {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
-        read(|name| variables.get(name).map(OsString::from))
-            .map_err(|nonsense| nonsense.to_string())
+        read(|name| variables.get(name).map(OsString::from)).map_err(|invalid| invalid.to_string())
     }
 
     fn address(text: &str) -> SocketAddr {
@@ -121,7 +122,7 @@ mod tests {
             ("TCPLOCALIP", "192.0.2.2"),
             ("TCPLOCALPORT", "80"),
         ];
-        let expected = Told {
+        let expected = UcspiAddresses {
             client: address("192.0.2.1:1234"),
             local: Some(address("192.0.2.2:80")),
         };
@@ -136,7 +137,7 @@ mod tests {
             ("TCPREMOTEPORT", "1234"),
             ("TCPCONNNUM", "1"),
         ];
-        let expected = Told {
+        let expected = UcspiAddresses {
             client: address("[2001:db8::1]:1234"),
             local: None,
         };
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_variables_are_those_of_the_protocol() {
-        let expected = Told {
+        let expected = UcspiAddresses {
             client: address("[2001:db8::1]:1"),
             local: None,
         };
@@ -177,7 +178,7 @@ mod tests {
             ("TCP6REMOTEIP", "::ffff:192.0.2.1"),
             ("TCP6REMOTEPORT", "1"),
         ];
-        let expected = Told {
+        let expected = UcspiAddresses {
             client: address("192.0.2.1:1"),
             local: None,
         };
@@ -241,7 +242,7 @@ mod tests {
                     prop_assert_eq!(ip.parse::<IpAddr>().map(|ip| ip.to_canonical()), Ok(told.client.ip()));
                 }
                 Ok(None) => prop_assert!(known(protocol.into()).is_none()),
-                Err(nonsense) => prop_assert!(nonsense.starts_with("TCPREMOTE")),
+                Err(invalid) => prop_assert!(invalid.starts_with("TCPREMOTE")),
             }
         }
 
@@ -250,7 +251,7 @@ mod tests {
             let texts = [client.ip().to_string(), client.port().to_string(), local.ip().to_string(), local.port().to_string()];
             let read = told(&[("PROTO", "TCP"), ("TCPREMOTEIP", &texts[0]), ("TCPREMOTEPORT", &texts[1]), ("TCPLOCALIP", &texts[2]), ("TCPLOCALPORT", &texts[3])]);
             let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-            prop_assert_eq!(read, Ok(Some(Told { client: canonical(client), local: Some(canonical(local)) })));
+            prop_assert_eq!(read, Ok(Some(UcspiAddresses { client: canonical(client), local: Some(canonical(local)) })));
         }
     }
 }

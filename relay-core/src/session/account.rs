@@ -30,7 +30,7 @@ pub struct Account {
 
 impl Account {
     /// The session's line in the log.
-    pub fn tell(
+    pub fn log(
         &self,
         reason: &CloseReason,
         to_server: u64,

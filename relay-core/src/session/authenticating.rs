@@ -65,7 +65,7 @@ impl Authenticating {
 
     /// Says and hears what is due. These are the keys of now, which may be others than when the link was protected.
     pub fn run(&mut self, keys: Option<&Keys>, now: Instant) -> Progress {
-        match self.end.prove() {
+        match self.end.authenticate() {
             Ok(()) if keys.is_some_and(|keys| !keys.accepts(self.end.proof())) => {
                 Progress::failed(&Fault::WrongKey.into())
             }

@@ -119,7 +119,7 @@ impl<P> AwaitingHeader<P> {
             }
         }
         let now = context.now();
-        self.account.tell(reason, 0, 0, &context.report, now);
+        self.account.log(reason, 0, 0, &context.report, now);
         close_end(self.accepted.end, reason, &context.registry);
     }
 

@@ -58,8 +58,8 @@ impl Dialling {
     }
 
     /// The answer to the lookup.
-    pub fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
-        self.dial.resolved(question, answer, now);
+    pub fn resolved(&mut self, lookup_id: LookupId, answer: Answer, now: Instant) {
+        self.dial.resolved(lookup_id, answer, now);
     }
 
     /// When there is something to do though nothing happened.

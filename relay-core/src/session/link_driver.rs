@@ -83,7 +83,7 @@ pub enum Next<N> {
     /// The link has used up its share of this turn.
     Again,
     /// Deal with this, and ask again.
-    Say(LinkEvent<N>),
+    Event(LinkEvent<N>),
 }
 
 /// What happened on a link.
@@ -128,14 +128,14 @@ impl<P: Pending> LinkDriver<P> {
     pub fn next(&mut self, key: Key, timeouts: &Timeouts, context: &mut Context) -> Next<P::Event> {
         // The frame behind a session's last one may be the next OPEN, which only an idle link takes.
         if let Some(event) = self.settle(&mut context.resources) {
-            return Next::Say(event);
+            return Next::Event(event);
         }
         let Self { link, stage } = self;
         let news = match stage {
             Stage::Leaving(link_close) => {
                 let gone = link_close.run(link, &mut context.resources);
                 return if gone {
-                    Next::Say(LinkEvent::Lost(String::new()))
+                    Next::Event(LinkEvent::Lost(String::new()))
                 } else {
                     Next::Nothing
                 };
@@ -143,13 +143,13 @@ impl<P: Pending> LinkDriver<P> {
             Stage::Pending(pending) => match pending.run(link, key, context) {
                 Attempt::Waiting => None,
                 Attempt::Link(news) => Some(news),
-                Attempt::Session(news) => return Next::Say(LinkEvent::Pending(news)),
+                Attempt::Session(news) => return Next::Event(LinkEvent::Pending(news)),
             },
             Stage::Relaying(relay) => match relay.run(link, timeouts, &mut context.resources) {
                 Progress::Waiting => None,
                 Progress::Again => {
                     let resources = &mut context.resources;
-                    return self.rest(resources).map_or(Next::Again, Next::Say);
+                    return self.rest(resources).map_or(Next::Again, Next::Event);
                 }
                 Progress::Finished => return self.over(CloseReason::Eof, context),
                 Progress::Over(reason) => {
@@ -165,21 +165,21 @@ impl<P: Pending> LinkDriver<P> {
         match news {
             None => self
                 .rest(&mut context.resources)
-                .map_or(Next::Nothing, Next::Say),
-            Some(LinkInput::Frame(frame)) => Next::Say(LinkEvent::Frame(frame)),
+                .map_or(Next::Nothing, Next::Event),
+            Some(LinkInput::Frame(frame)) => Next::Event(LinkEvent::Frame(frame)),
             // A peer that behaves may have that much in flight: the link is reset, without a word of blame.
             Some(LinkInput::Fault(fault @ Fault::Overrun)) => {
-                Next::Say(LinkEvent::Lost(fault.to_string()))
+                Next::Event(LinkEvent::Lost(fault.to_string()))
             }
-            Some(LinkInput::Fault(fault)) => Next::Say(LinkEvent::Fault(fault)),
+            Some(LinkInput::Fault(fault)) => Next::Event(LinkEvent::Fault(fault)),
             Some(LinkInput::Eof) => {
                 let why = match self.stage {
                     Stage::Greeting => "it was closed before a greeting",
                     _ => "end of file without BYE",
                 };
-                Next::Say(LinkEvent::Lost(why.to_owned()))
+                Next::Event(LinkEvent::Lost(why.to_owned()))
             }
-            Some(LinkInput::Failed(error)) => Next::Say(match link_fault(&error) {
+            Some(LinkInput::Failed(error)) => Next::Event(match link_fault(&error) {
                 Some(fault) if matches!(self.stage, Stage::Greeting) => {
                     LinkEvent::Unauthenticated(fault.clone())
                 }
@@ -216,7 +216,7 @@ impl<P: Pending> LinkDriver<P> {
 
     fn over(&mut self, reason: CloseReason, context: &mut Context) -> Next<P::Event> {
         self.end_session(&reason, context);
-        Next::Say(LinkEvent::SessionOver(reason))
+        Next::Event(LinkEvent::SessionOver(reason))
     }
 
     /// Takes the session off the link. A running one is closed and told; a pending one is the caller's.

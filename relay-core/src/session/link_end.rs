@@ -153,7 +153,7 @@ impl LinkEnd {
     pub fn is_flushed(&self) -> bool {
         self.unsent.is_empty()
             && matches!(self.leftover, InFlight::Nothing)
-            && self.protocol.has_said_all()
+            && self.protocol.is_transmitted()
             && self.end.is_flushed()
     }
 

@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// Whether a byte has come from that side.
-    pub fn has_heard(&self, side: Side) -> bool {
+    pub fn has_received(&self, side: Side) -> bool {
         match side {
             Side::Left => self.rightward.delivered() > 0 || self.rightward.is_stalled(),
             Side::Right => self.leftward.delivered() > 0 || self.leftward.is_stalled(),
@@ -183,7 +183,7 @@ impl Session {
         registry: &mio::Registry,
         resources: &mut PumpResources,
     ) {
-        self.account.tell(
+        self.account.log(
             reason,
             self.rightward.delivered(),
             self.leftward.delivered(),

@@ -212,7 +212,7 @@ impl Relay {
             Side::Right => (self.from_link.delivered(), self.to_link.delivered()),
         };
         self.account
-            .tell(reason, to_server, to_client, report, resources.now);
+            .log(reason, to_server, to_client, report, resources.now);
         self.from_link.abandon().release(&mut resources.pipes);
         close_end(self.plain, reason, registry);
         self.to_link.abandon()

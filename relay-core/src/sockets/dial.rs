@@ -110,7 +110,7 @@ impl Dial {
         };
         let mut dial = Self {
             deadline: now + timeout,
-            turn: local_port.map(|_| options.four_way.turns.join(target, key)),
+            turn: local_port.map(|_| options.four_way.dial_queue.join(target, key)),
             options,
             slot,
             port,
@@ -131,25 +131,25 @@ impl Dial {
         if self.turn.as_ref().is_some_and(|turn| !turn.has_come()) {
             return;
         }
-        let question = resolver.question();
+        let lookup_id = resolver.lookup_id();
         let answer = match host {
             TargetHost::Localhost => Some(Ok(localhost(self.options.family).into())),
             TargetHost::Ip(ip, zone) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
             TargetHost::Name(name) => {
                 self.renewal = self.local_port.map(|_| Renewal::of(name, now));
-                resolver.lookup(name, Requester::Dial(key, question), now)
+                resolver.lookup(name, Requester::Dial(key, lookup_id), now)
             }
         };
-        self.stage = Stage::Resolving(question);
+        self.stage = Stage::Resolving(lookup_id);
         if let Some(answer) = answer {
-            self.resolved(question, answer, now);
+            self.resolved(lookup_id, answer, now);
         }
     }
 
     /// The answer to a lookup, if it is this dial's.
-    pub fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
+    pub fn resolved(&mut self, lookup_id: LookupId, answer: Answer, now: Instant) {
         match &mut self.stage {
-            Stage::Resolving(asked) if *asked == question => {
+            Stage::Resolving(asked) if *asked == lookup_id => {
                 let found = answer.map_err(|reason| self.not_found(reason));
                 let trying = Trying::new(found, &self.options, self.port, now);
                 // Both ends must dial the same pair of addresses: the first one it is.
@@ -161,22 +161,22 @@ impl Dial {
                     _ => Stage::Trying(trying),
                 };
             }
-            Stage::Through(through) => through.resolved(question, &answer, &self.options),
-            Stage::FourWay(_) => self.renewed(question, answer, now),
+            Stage::Through(through) => through.resolved(lookup_id, &answer, &self.options),
+            Stage::FourWay(_) => self.renewed(lookup_id, answer, now),
             Stage::Queued(_) | Stage::Resolving(_) | Stage::Trying(_) | Stage::Unix(..) => {}
         }
     }
 
     /// What the name of a 4way address means now. The peer is dialled on where it was as long as that is one of its addresses, or
     /// nobody knows better, or it seems to be there just now.
-    fn renewed(&mut self, question: LookupId, answer: Answer, now: Instant) {
+    fn renewed(&mut self, lookup_id: LookupId, answer: Answer, now: Instant) {
         let Stage::FourWay(four_way) = &mut self.stage else {
             return;
         };
         let (Some(renewal), Some(local_port)) = (&mut self.renewal, self.local_port) else {
             return;
         };
-        if renewal.asked.take_if(|asked| *asked == question).is_none() {
+        if renewal.asked.take_if(|asked| *asked == lookup_id).is_none() {
             return;
         }
         let found = answer.map_err(DialError::NoAddress);
@@ -194,13 +194,13 @@ impl Dial {
         if let (Stage::FourWay(_), Some(renewal)) = (&self.stage, &mut self.renewal)
             && now >= renewal.due
         {
-            let question = resolver.question();
+            let lookup_id = resolver.lookup_id();
             renewal.due = now + FOUR_WAY_NAME_FRESH;
-            renewal.asked = Some(question);
+            renewal.asked = Some(lookup_id);
             if let Some(answer) =
-                resolver.lookup_anew(&renewal.name, Requester::Dial(key, question), now)
+                resolver.lookup_anew(&renewal.name, Requester::Dial(key, lookup_id), now)
             {
-                self.renewed(question, answer, now);
+                self.renewed(lookup_id, answer, now);
             }
         }
     }
@@ -361,8 +361,8 @@ mod tests {
         }
 
         fn answer(&mut self, answer: Result<&str, &str>, now: Instant) {
-            let question = match (&self.dial.stage, &self.dial.renewal) {
-                (Stage::Resolving(question), _) => *question,
+            let lookup_id = match (&self.dial.stage, &self.dial.renewal) {
+                (Stage::Resolving(lookup_id), _) => *lookup_id,
                 (_, Some(renewal)) => renewal.asked.expect("something was asked"),
                 _ => panic!("nothing is asked"),
             };
@@ -370,7 +370,7 @@ mod tests {
                 Ok(ip) => Ok([SocketAddr::new(ip.parse().unwrap(), 0)].into()),
                 Err(reason) => Err(reason.into()),
             };
-            self.dial.resolved(question, answer, now);
+            self.dial.resolved(lookup_id, answer, now);
         }
 
         fn peer(&self) -> IpAddr {
@@ -428,9 +428,9 @@ mod tests {
         let mut run = |dial: &mut Dial, key| dial.run(poll.registry(), &mut resolver, key, start);
         assert!(matches!(run(&mut second, other), Step::Pending));
         assert!(matches!(second.stage, Stage::Queued(_)));
-        assert_eq!(options.four_way.turns.called(), []);
+        assert_eq!(options.four_way.dial_queue.called(), []);
         drop(dial);
-        assert_eq!(options.four_way.turns.called(), [other]);
+        assert_eq!(options.four_way.dial_queue.called(), [other]);
         assert!(matches!(run(&mut second, other), Step::Pending));
         assert!(matches!(second.stage, Stage::Resolving(_)));
     }

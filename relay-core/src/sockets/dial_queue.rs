@@ -26,7 +26,7 @@ struct Queues {
 /// A place in a queue, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    turns: DialQueue,
+    dial_queue: DialQueue,
     target: TargetAt,
     number: u64,
 }
@@ -40,7 +40,7 @@ impl DialQueue {
         let queue = queues.queues.entry(target.clone()).or_default();
         queue.push_back((number, key));
         Turn {
-            turns: self.clone(),
+            dial_queue: self.clone(),
             target: target.clone(),
             number,
         }
@@ -55,7 +55,7 @@ impl DialQueue {
 impl Turn {
     /// Whether it dials now.
     pub fn has_come(&self) -> bool {
-        let queues = self.turns.0.borrow();
+        let queues = self.dial_queue.0.borrow();
         let first = queues.queues.get(&self.target).and_then(VecDeque::front);
         first.is_some_and(|(number, _)| *number == self.number)
     }
@@ -64,7 +64,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let had_come = self.has_come();
-        let mut queues = self.turns.0.borrow_mut();
+        let mut queues = self.dial_queue.0.borrow_mut();
         let Queues { queues, called, .. } = &mut *queues;
         let Some(queue) = queues.get_mut(&self.target) else {
             return;
@@ -100,26 +100,27 @@ mod tests {
 
     #[test]
     fn each_has_its_turn_in_the_order_in_which_they_came() {
-        let turns = DialQueue::default();
-        let [first, second, third, fourth] = [0, 1, 2, 3].map(|at| turns.join(&target(5), key(at)));
+        let dial_queue = DialQueue::default();
+        let [first, second, third, fourth] =
+            [0, 1, 2, 3].map(|at| dial_queue.join(&target(5), key(at)));
         assert!(first.has_come() && !second.has_come() && !third.has_come());
         drop(third);
-        assert_eq!(turns.called(), []);
+        assert_eq!(dial_queue.called(), []);
         drop(first);
-        assert_eq!(turns.called(), [key(1)]);
+        assert_eq!(dial_queue.called(), [key(1)]);
         assert!(second.has_come() && !fourth.has_come());
         drop(second);
-        assert_eq!(turns.called(), [key(3)]);
-        assert_eq!(turns.called(), []);
+        assert_eq!(dial_queue.called(), [key(3)]);
+        assert_eq!(dial_queue.called(), []);
     }
 
     #[test]
     fn those_of_other_ports_do_not_wait() {
-        let turns = DialQueue::default();
-        let [first, second] = [5, 6].map(|port| turns.join(&target(port), key(0)));
+        let dial_queue = DialQueue::default();
+        let [first, second] = [5, 6].map(|port| dial_queue.join(&target(port), key(0)));
         assert!(first.has_come() && second.has_come());
         drop((first, second));
-        assert_eq!(turns.called(), []);
-        assert!(turns.0.borrow().queues.is_empty());
+        assert_eq!(dial_queue.called(), []);
+        assert!(dial_queue.0.borrow().queues.is_empty());
     }
 }

@@ -194,17 +194,17 @@ impl End {
     }
 
     /// The peer has not proved anything yet.
-    pub fn is_proving(&self) -> bool {
+    pub fn is_authenticating(&self) -> bool {
         self.channel
             .as_ref()
-            .is_some_and(|channel| channel.is_proving())
+            .is_some_and(|channel| channel.is_authenticating())
     }
 
     /// Makes the handshake; fails with `WouldBlock` while it is not done.
-    pub fn prove(&mut self) -> io::Result<()> {
+    pub fn authenticate(&mut self) -> io::Result<()> {
         match self.channel.take() {
             None => Ok(()),
-            Some(channel) => self.lend(channel, |end, channel| channel.prove(end)),
+            Some(channel) => self.lend(channel, |end, channel| channel.authenticate(end)),
         }
     }
 

@@ -49,13 +49,11 @@ pub fn client(word: &ListenPoint, report: &Report) -> Result<Accepted, String> {
         ListenAt::Stdio => ucspi::read(|name| std::env::var_os(name)),
         _ => Ok(None),
     };
-    let told = told.unwrap_or_else(|nonsense| {
-        report.info(format_args!(
-            "the client's address is not known: {nonsense}"
-        ));
+    let told = told.unwrap_or_else(|invalid| {
+        report.info(format_args!("the client's address is not known: {invalid}"));
         None
     });
-    let addresses = |told: ucspi::Told| {
+    let addresses = |told: ucspi::UcspiAddresses| {
         let local = told.local.or_else(|| accepted.end.local_address());
         Addresses::new(told.client, local.unwrap_or(unspecified(told.client)))
     };

@@ -1,4 +1,4 @@
-//! An inquiry carried to a proxy over a socket, and what became of it.
+//! An request carried to a proxy over a socket, and what became of it.
 //!
 //! Only the bytes of the answer are read. What is behind them stays in the socket for the session, which can splice it.
 
@@ -6,13 +6,13 @@ use std::{fmt, io};
 
 use super::end::{End, is_blocked};
 use crate::config::address::{Proxy, ProxyProtocol};
-use crate::protocol::proxy::{Command, Inquiry, Place, Progress, Refusal, Secret};
+use crate::protocol::proxy::{Command, Place, Progress, ProxyRequest, Refusal, Secret};
 use crate::report;
 
-/// One inquiry under way.
+/// One request under way.
 #[derive(Debug)]
 pub struct ProxyHandshake {
-    inquiry: Inquiry,
+    request: ProxyRequest,
     /// What is not sent yet.
     outgoing: Secret,
     heard: Heard,
@@ -27,7 +27,7 @@ enum Heard {
 
 /// How far a conversation is.
 #[derive(Debug)]
-pub enum Talk {
+pub enum HandshakeStep {
     /// It waits for an event of the socket.
     Waiting(ProxyHandshake),
     /// The proxy listens there.
@@ -57,17 +57,17 @@ impl ProxyHandshake {
     /// # Errors
     /// The protocol has no way to ask for that.
     pub fn begin(proxy: &Proxy, command: Command, place: &Place) -> Result<Self, Refusal> {
-        let (outgoing, inquiry) = match proxy.protocol {
+        let (outgoing, request) = match proxy.protocol {
             ProxyProtocol::Socks4 | ProxyProtocol::Socks4a => {
-                Inquiry::socks4(command, place, proxy.user.as_deref().unwrap_or_default())?
+                ProxyRequest::socks4(command, place, proxy.user.as_deref().unwrap_or_default())?
             }
             ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => {
-                Inquiry::socks5(command, place, proxy.login().as_ref())
+                ProxyRequest::socks5(command, place, proxy.login().as_ref())
             }
-            ProxyProtocol::Http => Inquiry::http(place, proxy.login().as_ref()),
+            ProxyProtocol::Http => ProxyRequest::http(place, proxy.login().as_ref()),
         };
         Ok(Self {
-            inquiry,
+            request,
             outgoing,
             heard: Heard::Nothing,
         })
@@ -77,14 +77,14 @@ impl ProxyHandshake {
     ///
     /// # Errors
     /// Why the connection is of no more use.
-    pub fn run(mut self, end: &mut End) -> Result<Talk, Failure> {
+    pub fn run(mut self, end: &mut End) -> Result<HandshakeStep, Failure> {
         loop {
             while !self.outgoing.0.is_empty() {
                 match end.send(&[], &self.outgoing.0, false) {
                     Ok(count) => {
                         self.outgoing.0.drain(..count);
                     }
-                    Err(error) if is_blocked(&error) => return Ok(Talk::Waiting(self)),
+                    Err(error) if is_blocked(&error) => return Ok(HandshakeStep::Waiting(self)),
                     Err(error) => return Err(Failure::Failed(error)),
                 }
             }
@@ -93,24 +93,24 @@ impl ProxyHandshake {
                 Ok(0) if self.heard == Heard::Nothing => return Err(Failure::Closed),
                 Ok(0) => return Err(Failure::CutOff),
                 Ok(count) => &buffer[..count],
-                Err(error) if is_blocked(&error) => return Ok(Talk::Waiting(self)),
+                Err(error) if is_blocked(&error) => return Ok(HandshakeStep::Waiting(self)),
                 Err(error) => return Err(Failure::Failed(error)),
             };
-            let (taken, progress) = self.inquiry.take(seen).map_err(Failure::Refused)?;
+            let (taken, progress) = self.request.take(seen).map_err(Failure::Refused)?;
             end.recv(&mut buffer[..taken]).map_err(Failure::Failed)?;
-            let next = |inquiry, outgoing, heard| Self {
-                inquiry,
+            let next = |request, outgoing, heard| Self {
+                request,
                 outgoing,
                 heard,
             };
             self = match progress {
-                Progress::More(inquiry) => next(inquiry, Secret::default(), Heard::Something),
-                Progress::Say(bytes, inquiry) => next(inquiry, bytes, Heard::Nothing),
-                Progress::Listening(place, inquiry) => {
-                    let rest = next(inquiry, Secret::default(), Heard::Nothing);
-                    return Ok(Talk::Listening(place, rest));
+                Progress::More(request) => next(request, Secret::default(), Heard::Something),
+                Progress::Send(bytes, request) => next(request, bytes, Heard::Nothing),
+                Progress::Listening(place, request) => {
+                    let rest = next(request, Secret::default(), Heard::Nothing);
+                    return Ok(HandshakeStep::Listening(place, rest));
                 }
-                Progress::Done(client) => return Ok(Talk::Done(client)),
+                Progress::Done(client) => return Ok(HandshakeStep::Done(client)),
             };
         }
     }

@@ -66,7 +66,7 @@ impl Resolver {
     }
 
     /// Returns an id for the next lookup of an entry.
-    pub fn question(&mut self) -> LookupId {
+    pub fn lookup_id(&mut self) -> LookupId {
         self.ids += 1;
         LookupId(self.ids)
     }

@@ -14,7 +14,7 @@ use super::accepted::{Accepted, Peer};
 use super::dial::{Dial, DialOptions, FourWayDialOptions, Step};
 use super::end::End;
 use super::options::Purpose;
-use super::proxy_handshake::{Failure, ProxyHandshake, Talk};
+use super::proxy_handshake::{Failure, HandshakeStep, ProxyHandshake};
 use super::resolve::{Answer, LookupId, Resolver};
 use crate::config::address::{Proxy, TargetAt};
 use crate::config::family::Family;
@@ -128,7 +128,7 @@ impl SocksBind {
     }
 
     /// Ends a back-off: the request is due now.
-    pub fn nudge(&mut self) {
+    pub fn retry_now(&mut self) {
         if matches!(self.stage, Stage::Pausing(_)) {
             self.stage = Stage::Due;
         }
@@ -152,11 +152,11 @@ impl SocksBind {
     }
 
     /// The answer to a lookup.
-    pub fn resolved(&mut self, key: Key, question: LookupId, answer: Answer, now: Instant) {
+    pub fn resolved(&mut self, key: Key, lookup_id: LookupId, answer: Answer, now: Instant) {
         if key == self.key
             && let Stage::Dialling(dial) = &mut self.stage
         {
-            dial.resolved(question, answer, now);
+            dial.resolved(lookup_id, answer, now);
         }
     }
 
@@ -210,30 +210,33 @@ impl SocksBind {
                 Stage::Asking(talk, until) => {
                     let (mut end, handshake) = *talk;
                     match handshake.run(&mut end) {
-                        Ok(Talk::Waiting(_)) if now >= until => {
+                        Ok(HandshakeStep::Waiting(_)) if now >= until => {
                             return self.failed(&Failure::Silent, now);
                         }
-                        Ok(Talk::Waiting(handshake)) => {
+                        Ok(HandshakeStep::Waiting(handshake)) => {
                             self.stage = Stage::Asking(Box::new((end, handshake)), until);
                             return Outcome::Waiting;
                         }
-                        Ok(Talk::Listening(place, handshake)) => {
+                        Ok(HandshakeStep::Listening(place, handshake)) => {
                             self.address = Some(as_seen_from_outside(place, &end));
                             self.stage = Stage::Listening(Box::new((end, handshake)), now);
                             return Outcome::Listening;
                         }
-                        Ok(Talk::Done(_)) => return self.failed(&Failure::CutOff, now),
+                        Ok(HandshakeStep::Done(_)) => return self.failed(&Failure::CutOff, now),
                         Err(failure) => return self.failed(&failure, now),
                     }
                 }
                 Stage::Listening(talk, since) => {
                     let (mut end, handshake) = *talk;
                     match handshake.run(&mut end) {
-                        Ok(Talk::Waiting(handshake) | Talk::Listening(_, handshake)) => {
+                        Ok(
+                            HandshakeStep::Waiting(handshake)
+                            | HandshakeStep::Listening(_, handshake),
+                        ) => {
                             self.stage = Stage::Listening(Box::new((end, handshake)), since);
                             return Outcome::Waiting;
                         }
-                        Ok(Talk::Done(client)) => {
+                        Ok(HandshakeStep::Done(client)) => {
                             self.backoff.healthy();
                             self.stage = Stage::Due;
                             // Whose it will be registers it anew.

@@ -194,7 +194,7 @@ impl Inside {
                     .refuse(RefusedCode::Timeout, String::new(), net.now);
             }
         }
-        end.stirred = true;
+        end.changed = true;
         *server = None;
         if end.machine.drops_payload() {
             end.session.as_mut().expect("an OPEN began it").drop_bytes();

@@ -18,7 +18,7 @@ pub(crate) struct LinkEnd {
     pub(crate) socket: Socket,
     pub(crate) session: Option<Session>,
     /// The owner has changed something.
-    pub(crate) stirred: bool,
+    pub(crate) changed: bool,
     unread: Vec<u8>,
     /// Control frames, and at their end the header of a DATA frame.
     unsent: Vec<u8>,
@@ -72,7 +72,7 @@ impl LinkEnd {
             machine,
             socket,
             session: None,
-            stirred: true,
+            changed: true,
             unread: Vec::new(),
             unsent: Vec::new(),
             announced: Vec::new(),
@@ -83,7 +83,7 @@ impl LinkEnd {
     pub(crate) fn take_stirred(&mut self, net: &mut Network) -> bool {
         let stream = self.session.as_ref().and_then(|session| session.stream);
         let stream = stream.is_some_and(|stream| net.take_stirred(stream));
-        std::mem::take(&mut self.stirred) | net.take_stirred(self.socket) | stream
+        std::mem::take(&mut self.changed) | net.take_stirred(self.socket) | stream
     }
 
     /// Goes on until there is something to tell, or nothing to do.
@@ -117,7 +117,7 @@ impl LinkEnd {
         if self.machine.poll_timeout()? > net.now {
             return None;
         }
-        self.stirred = true;
+        self.changed = true;
         loop {
             let silence = self.machine.silence_max();
             let expired = self.machine.handle_timeout(net.now)?;
@@ -137,7 +137,7 @@ impl LinkEnd {
 
     /// Whether all that was to be said has left.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.unsent.is_empty() && self.announced.is_empty() && self.machine.has_said_all()
+        self.unsent.is_empty() && self.announced.is_empty() && self.machine.is_transmitted()
     }
 
     /// Nothing is taken off the link: the far end does not take what was read, or is not there yet and enough is held for it.
@@ -171,7 +171,7 @@ impl LinkEnd {
                 .expect("the peer keeps to the protocol");
             self.unread.drain(..taken);
             if event != Event::Incomplete {
-                self.stirred = true;
+                self.changed = true;
                 return if self.note(&event, net) {
                     Err(Notice::Event(event))
                 } else {

@@ -50,7 +50,7 @@ struct End {
     /// The owner is woken when it can write again.
     writer_waits: bool,
     /// Something happened here since the owner last asked.
-    stirred: bool,
+    changed: bool,
     /// What the dialler says the connection is for.
     label: u32,
 }
@@ -323,7 +323,7 @@ impl Network {
 
     /// Whether something happened here since this was last asked.
     pub(crate) fn take_stirred(&mut self, socket: Socket) -> bool {
-        std::mem::take(&mut self.sockets[socket].stirred)
+        std::mem::take(&mut self.sockets[socket].changed)
     }
 
     pub(crate) fn random_byte(&mut self) -> u8 {
@@ -437,7 +437,7 @@ impl Network {
                 socket
             }
         };
-        self.sockets[socket].stirred = true;
+        self.sockets[socket].changed = true;
         Some(self.sockets[socket].owner)
     }
 
@@ -484,7 +484,7 @@ impl Network {
             heard: self.now,
             unacknowledged: None,
             writer_waits: false,
-            stirred: true,
+            changed: true,
             label,
         });
         self.sockets.len() - 1

@@ -257,7 +257,7 @@ impl Outside {
     fn retire(&mut self, key: LinkKey) {
         let link = self.links.get_mut(&key).expect("it was idle");
         link.end.machine.bye();
-        link.end.stirred = true;
+        link.end.changed = true;
         self.pairing
             .link_lost(key, link.node.expect("it was welcomed"));
     }
@@ -355,7 +355,7 @@ impl Outside {
             {
                 if other.end.machine.is_idle() {
                     other.end.machine.probe(net.now);
-                    other.end.stirred = true;
+                    other.end.changed = true;
                 }
             }
         }

@@ -276,11 +276,11 @@ impl<A: Clone + Eq + Debug, L: Copy + Eq + Debug> Keeper<A, L> {
     }
 
     /// Ends every back-off: the dials that wait are due now.
-    pub fn nudge(&mut self) {
+    pub fn retry_now(&mut self) {
         self.places
             .iter_mut()
-            .for_each(|place| place.backoff.nudge());
-        self.lookup_backoff.nudge();
+            .for_each(|place| place.backoff.retry_now());
+        self.lookup_backoff.retry_now();
     }
 
     /// No more dials; all idle links go back, now and as they become idle.

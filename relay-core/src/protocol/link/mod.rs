@@ -115,7 +115,7 @@ struct Pending {
     greeting: Option<Box<Frame>>,
     /// OPEN or REFUSED; each role sends one of them.
     head: Option<Box<Frame>>,
-    opened: Option<Company>,
+    opened: Option<OpenedDelay>,
     end: bool,
     abort: Option<AbortCode>,
     want: Option<u32>,
@@ -127,9 +127,9 @@ struct Pending {
 /// OPENED travels with the first payload, if some comes soon: nearly every server has something to say, and two frames in one
 /// segment are half the work for everybody on their way.
 #[derive(Clone, Copy, Debug)]
-enum Company {
-    AwaitedUntil(Instant),
-    NotAwaited,
+enum OpenedDelay {
+    Until(Instant),
+    Due,
 }
 
 #[derive(Debug)]

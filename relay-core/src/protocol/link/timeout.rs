@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::event::Expired;
-use super::{Company, Flow, Link, Liveness, Pending, Phase, Reading, Session};
+use super::{Flow, Link, Liveness, OpenedDelay, Pending, Phase, Reading, Session};
 
 impl Link {
     /// True once, when the session is over and all of it is sent: the link is idle.
@@ -91,8 +91,8 @@ impl Link {
         };
         let asked = self.liveness.asked.map(|(_, deadline)| deadline);
         let opened = match self.pending.opened {
-            Some(Company::AwaitedUntil(due)) => Some(due),
-            Some(Company::NotAwaited) | None => None,
+            Some(OpenedDelay::Until(due)) => Some(due),
+            Some(OpenedDelay::Due) | None => None,
         };
         [deadlines, asked, opened, Some(self.liveness.next())]
             .into_iter()
@@ -115,8 +115,8 @@ impl Link {
             }) if now >= abandoned.deadline => return Some(Expired::Abandoned),
             Phase::Idle | Phase::Session(_) | Phase::Leaving => {}
         }
-        if matches!(self.pending.opened, Some(Company::AwaitedUntil(due)) if now >= due) {
-            self.pending.opened = Some(Company::NotAwaited);
+        if matches!(self.pending.opened, Some(OpenedDelay::Until(due)) if now >= due) {
+            self.pending.opened = Some(OpenedDelay::Due);
         }
         if self
             .liveness

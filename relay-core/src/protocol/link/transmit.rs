@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Abandoned, Answer, Company, Flow, Link, Pending, Phase, Role, Session};
+use super::{Abandoned, Answer, Flow, Link, OpenedDelay, Pending, Phase, Role, Session};
 use crate::limits::{DATA_BYTES_MAX, HEARTBEAT_MAX, HEARTBEAT_MIN, LINK_WARM};
 use crate::protocol::frame::{
     AbortCode, ErrorCode, Frame, Header, Kind, NodeId, Open, RefusedCode, VERSION, Welcome,
@@ -52,7 +52,7 @@ impl Link {
             && session.awaits_answer()
         {
             session.answer = Answer::Opened;
-            self.pending.opened = Some(Company::AwaitedUntil(due));
+            self.pending.opened = Some(OpenedDelay::Until(due));
         }
     }
 
@@ -148,7 +148,7 @@ impl Link {
             ping,
             bye,
         } = &self.pending;
-        let opened = matches!(opened, Some(Company::NotAwaited));
+        let opened = matches!(opened, Some(OpenedDelay::Due));
         self.may_transmit()
             && (greeting.is_some()
                 || head.is_some()
@@ -167,7 +167,7 @@ impl Link {
     }
 
     /// Returns whether every waiting frame was transmitted.
-    pub fn has_said_all(&self) -> bool {
+    pub fn is_transmitted(&self) -> bool {
         !self.has_pending() && self.pending.opened.is_none()
     }
 

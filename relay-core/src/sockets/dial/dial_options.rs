@@ -48,16 +48,16 @@ impl DialOptions {
                 clock_offset: settings.four_way_clock_offset,
                 after_loss: false,
                 report: None,
-                turns: DialQueue::default(),
+                dial_queue: DialQueue::default(),
             },
         }
     }
 
     /// Tells there how dials go that may take long, and takes turns with those of the same loop.
     #[must_use]
-    pub fn within(mut self, report: &Report, turns: &DialQueue) -> Self {
+    pub fn within(mut self, report: &Report, dial_queue: &DialQueue) -> Self {
         self.four_way.report = Some(report.clone());
-        self.four_way.turns = turns.clone();
+        self.four_way.dial_queue = dial_queue.clone();
         self
     }
 }
@@ -74,5 +74,5 @@ pub struct FourWayDialOptions {
     /// Where the progress of long dials is logged.
     pub report: Option<Report>,
     /// Dials of one address are made one after the other.
-    pub turns: DialQueue,
+    pub dial_queue: DialQueue,
 }

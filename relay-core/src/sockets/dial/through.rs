@@ -20,7 +20,7 @@ use crate::policy::name_cache::NO_ANSWER;
 use crate::protocol::proxy::{Command, Host, Place};
 use crate::sockets::accepted::Peer;
 use crate::sockets::end::End;
-use crate::sockets::proxy_handshake::{Failure, ProxyHandshake, Talk};
+use crate::sockets::proxy_handshake::{Failure, HandshakeStep, ProxyHandshake};
 use crate::sockets::resolve::{Answer, LookupId, Requester, Resolver, interleave, localhost};
 use crate::sockets::socket_address::with_zone;
 use crate::token::{Key, Slot};
@@ -92,10 +92,10 @@ impl Through {
                 }
                 TargetHost::Localhost => Ok(LegHost::Name("localhost".to_owned())),
                 TargetHost::Name(name) if here => {
-                    let question = resolver.question();
-                    match resolver.lookup(name, Requester::Dial(key, question), now) {
+                    let lookup_id = resolver.lookup_id();
+                    match resolver.lookup(name, Requester::Dial(key, lookup_id), now) {
                         Some(answer) => answered(answer, name, leg, options),
-                        None => Ok(LegHost::Asked(question, name.clone())),
+                        None => Ok(LegHost::Asked(lookup_id, name.clone())),
                     }
                 }
                 TargetHost::Name(name) => Ok(LegHost::Name(name.clone())),
@@ -112,10 +112,10 @@ impl Through {
     }
 
     /// The answer to a lookup, if it is one of this dial's.
-    pub(super) fn resolved(&mut self, question: LookupId, answer: &Answer, options: &DialOptions) {
+    pub(super) fn resolved(&mut self, lookup_id: LookupId, answer: &Answer, options: &DialOptions) {
         for (at, leg) in self.legs.iter_mut().enumerate() {
             if let LegHost::Asked(asked, name) = &leg.host
-                && *asked == question
+                && *asked == lookup_id
             {
                 match answered(answer.clone(), name, at, options) {
                     Ok(host) => leg.host = host,
@@ -174,7 +174,10 @@ impl Through {
                         handshake,
                     } = asking;
                     match handshake.run(&mut end) {
-                        Ok(Talk::Waiting(handshake) | Talk::Listening(_, handshake)) => {
+                        Ok(
+                            HandshakeStep::Waiting(handshake)
+                            | HandshakeStep::Listening(_, handshake),
+                        ) => {
                             self.stage = Stage::Asking(Asking {
                                 proxy,
                                 end,
@@ -183,10 +186,11 @@ impl Through {
                             });
                             return Step::Pending;
                         }
-                        Ok(Talk::Done(_)) if proxy + 1 == options.via.len() => {
+                        Ok(HandshakeStep::Done(_)) if proxy + 1 == options.via.len() => {
                             return Step::Connected(end, peer);
                         }
-                        Ok(Talk::Done(_)) => match self.ask(proxy + 1, end, peer, options) {
+                        Ok(HandshakeStep::Done(_)) => match self.ask(proxy + 1, end, peer, options)
+                        {
                             Ok(asking) => self.stage = Stage::Asking(asking),
                             Err(error) => return Step::Failed(error),
                         },

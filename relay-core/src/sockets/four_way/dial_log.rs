@@ -63,7 +63,7 @@ impl DialLog {
         let error = report::reason(error);
         if self.last != Some(answer) {
             let (meaning, then) = explain(answer);
-            self.tell(answer, format_args!("{error}: {meaning}; {then}"));
+            self.log(answer, format_args!("{error}: {meaning}; {then}"));
         }
         if let Some(report) = &self.report {
             let what = match answer {
@@ -85,7 +85,7 @@ impl DialLog {
         let silent = self.silent_at.take_if(|at| *at <= now).is_some();
         if silent && self.last != Some(Answer::Nothing) {
             let (meaning, then) = explain(Answer::Nothing);
-            self.tell(
+            self.log(
                 Answer::Nothing,
                 format_args!("no answer: {meaning}; {then}"),
             );
@@ -113,7 +113,7 @@ impl DialLog {
         self.warn_at.min(self.silent_at.unwrap_or(self.warn_at))
     }
 
-    fn tell(&mut self, answer: Answer, text: impl std::fmt::Display) {
+    fn log(&mut self, answer: Answer, text: impl std::fmt::Display) {
         self.last = Some(answer);
         let Some(report) = &self.report else {
             return;

@@ -30,18 +30,23 @@ impl Inside {
         entry.driver.link.protocol.fail(code, why.to_owned());
         let text = format!("unable to use the link to {}: {why}", entry.address);
         self.part(key, code.lasts(), context.now());
-        self.tell_refusal(text, context);
+        self.log_refusal(text, context);
     }
 
     /// The outside node has not proved that it holds the key.
-    pub(super) fn turn_away(&mut self, key: Key, fault: &Unauthenticated, context: &mut Context) {
+    pub(super) fn reject_outside_node(
+        &mut self,
+        key: Key,
+        fault: &Unauthenticated,
+        context: &mut Context,
+    ) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
         entry.driver.link.give_up();
         let text = format!("unable to link to {}: {fault}", entry.address);
         self.part(key, fault.is_lasting(), context.now());
-        self.tell_refusal(text, context);
+        self.log_refusal(text, context);
     }
 
     /// After ERROR, ours or theirs: the link is on its way out. What does not fit now may be `lasting`.
@@ -86,7 +91,7 @@ impl Inside {
             Stage::Greeting if self.draining => {}
             Stage::Greeting => {
                 self.keeper.not_welcomed(&address, now);
-                self.tell_outage(format_args!("unable to link to {address}: {why}"), context);
+                self.log_outage(format_args!("unable to link to {address}: {why}"), context);
             }
             // The one session is over; how it ended is the outcome.
             _ if self.once && self.served && self.sessions == 0 => self.draining = true,
@@ -96,7 +101,7 @@ impl Inside {
                     context,
                 );
             }
-            _ if self.keeper.links() == 0 => self.tell_outage(
+            _ if self.keeper.links() == 0 => self.log_outage(
                 format_args!("the link to {address} is lost: {why}"),
                 context,
             ),
@@ -109,7 +114,7 @@ impl Inside {
 
     /// An address of LINK cannot be reached, or does not answer. It is tried again, unless there is nothing more to try; and told,
     /// unless another address may do.
-    pub(super) fn tell_outage(&mut self, text: impl Display, context: &Context) {
+    pub(super) fn log_outage(&mut self, text: impl Display, context: &Context) {
         if self.fixed_link || self.keeper.is_spent() {
             self.give_up(text, context);
         } else if self.keeper.is_cut_off() {
@@ -122,7 +127,7 @@ impl Inside {
     }
 
     /// The link is up, but the two nodes do not agree.
-    pub(super) fn tell_refusal(&mut self, text: impl Display, context: &Context) {
+    pub(super) fn log_refusal(&mut self, text: impl Display, context: &Context) {
         if self.fixed_link || self.keeper.is_spent() {
             self.give_up(text, context);
         } else {

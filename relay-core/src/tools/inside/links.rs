@@ -29,7 +29,7 @@ impl Inside {
         let Some(target) = address.target() else {
             return;
         };
-        let mut options = self.link_manner.clone();
+        let mut options = self.link_dial_options.clone();
         options.four_way.after_loss = self.keeper.has_just_broken(&address);
         let dial = Dial::start(
             &target,
@@ -84,7 +84,7 @@ impl Inside {
         } else {
             self.keeper.dial_failed(address, context.now());
         }
-        self.tell_outage(error.sentence(address), context);
+        self.log_outage(error.sentence(address), context);
         if self.keeper.is_spent() && error.lasts() {
             self.outcome = Exit::Permanent;
         }
@@ -122,7 +122,7 @@ impl Inside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.driver.link.end.is_proving()
+        if entry.driver.link.end.is_authenticating()
             && let Some(keys) = &mut self.keys
             && !keys.admit_handshake(context.now())
         {
@@ -142,17 +142,17 @@ impl Inside {
                     self.entries.go_on(key);
                     break;
                 }
-                Next::Say(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
-                Next::Say(LinkEvent::Pending(outcome)) => self.answered(key, outcome, context),
-                Next::Say(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
-                Next::Say(LinkEvent::Idle) => self.link_idle(key, context.now()),
-                Next::Say(LinkEvent::Fault(fault)) => {
+                Next::Event(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
+                Next::Event(LinkEvent::Pending(outcome)) => self.answered(key, outcome, context),
+                Next::Event(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Event(LinkEvent::Idle) => self.link_idle(key, context.now()),
+                Next::Event(LinkEvent::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
-                Next::Say(LinkEvent::Unauthenticated(fault)) => {
-                    self.turn_away(key, &fault, context);
+                Next::Event(LinkEvent::Unauthenticated(fault)) => {
+                    self.reject_outside_node(key, &fault, context);
                 }
-                Next::Say(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
+                Next::Event(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
@@ -274,7 +274,7 @@ impl Inside {
                 );
                 self.end_session(key, &CloseReason::LinkLost(code.to_string()), context);
                 self.part(key, code.lasts(), now);
-                self.tell_refusal(message, context);
+                self.log_refusal(message, context);
             }
             _ => {}
         }

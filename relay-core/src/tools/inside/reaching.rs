@@ -59,9 +59,9 @@ impl Reaching {
         }
     }
 
-    pub(super) fn resolved(&mut self, question: LookupId, answer: Answer, now: Instant) {
+    pub(super) fn resolved(&mut self, lookup_id: LookupId, answer: Answer, now: Instant) {
         if let Server::Dialling(dial) = &mut self.server {
-            dial.resolved(question, answer, now);
+            dial.resolved(lookup_id, answer, now);
         }
     }
 

@@ -69,7 +69,7 @@ impl Inside {
         let server = match inherited::target(target, Purpose::Session) {
             None => Ok(Server::Dialling(Box::new(Dial::start(
                 &target.at,
-                self.server_manner.clone(),
+                self.server_dial_options.clone(),
                 Slot::RIGHT,
                 &mut context.resolver,
                 key,
@@ -124,7 +124,7 @@ impl Inside {
                     self.warnings.servers.warning(&context.report, now, &why);
                 }
                 let reason = CloseReason::of_dial(&error, &reaching.account.to);
-                reaching.account.tell(&reason, 0, 0, &context.report, now);
+                reaching.account.log(&reason, 0, 0, &context.report, now);
                 self.session_ended(&reason);
             }
         }
@@ -141,7 +141,7 @@ impl Inside {
             Ended::Pending(reaching) => {
                 reaching
                     .account
-                    .tell(reason, 0, 0, &context.report, context.now());
+                    .log(reason, 0, 0, &context.report, context.now());
             }
         }
         self.session_ended(reason);

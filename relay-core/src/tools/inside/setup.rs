@@ -48,13 +48,13 @@ impl Inside {
             node: NodeId(random()),
             services: services.collect(),
             link,
-            link_manner: DialOptions::of(settings, Purpose::Link)
-                .within(&context.report, &context.turns),
-            server_manner: DialOptions {
+            link_dial_options: DialOptions::of(settings, Purpose::Link)
+                .within(&context.report, &context.dial_queue),
+            server_dial_options: DialOptions {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
                 ..DialOptions::of(settings, Purpose::Session)
-                    .within(&context.report, &context.turns)
+                    .within(&context.report, &context.dial_queue)
             },
             heartbeat: plan.heartbeat,
             keys: plan.keys,
@@ -95,7 +95,7 @@ impl Inside {
     pub(super) fn look_up(&mut self, context: &mut Context) {
         let now = context.now();
         let Some(name) = self.link.name() else {
-            let addresses = self.link.literal(self.link_manner.family);
+            let addresses = self.link.literal(self.link_dial_options.family);
             return self.keeper.resolved(&addresses, now);
         };
         if let Some(answer) = context.resolver.lookup_anew(name, Requester::Keeper, now) {
@@ -116,7 +116,7 @@ impl Inside {
                 if self.once {
                     self.give_up(text, context);
                 } else {
-                    self.tell_outage(text, context);
+                    self.log_outage(text, context);
                 }
             }
         }

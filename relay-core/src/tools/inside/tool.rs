@@ -28,13 +28,13 @@ impl Tool for Inside {
         let servers = self.services.iter().flat_map(|service| &service.ports);
         Needs::default()
             .holding(self.keys.as_ref())
-            .dialling(links, &self.link_manner.via)
+            .dialling(links, &self.link_dial_options.via)
             .dialling(
                 servers.map(|(target, _)| &target.at),
-                &self.server_manner.via,
+                &self.server_dial_options.via,
             )
-            .leaving_from(self.link_manner.bind)
-            .leaving_from(self.server_manner.bind)
+            .leaving_from(self.link_dial_options.bind)
+            .leaving_from(self.server_dial_options.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
@@ -47,14 +47,14 @@ impl Tool for Inside {
     fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
         match requester {
             Requester::Keeper => self.looked_up(answer, context),
-            Requester::Dial(key, question) => {
+            Requester::Dial(key, lookup_id) => {
                 match self.entries.get_mut(key) {
                     Some(Entry::Dialling(link)) => {
-                        link.dial.resolved(question, answer, context.now());
+                        link.dial.resolved(lookup_id, answer, context.now());
                     }
                     Some(Entry::Link(entry)) => {
                         if let Stage::Pending(reaching) = &mut entry.driver.stage {
-                            reaching.resolved(question, answer, context.now());
+                            reaching.resolved(lookup_id, answer, context.now());
                         }
                     }
                     None => return,
@@ -99,21 +99,21 @@ impl Tool for Inside {
 
     fn reload(&mut self, context: &mut Context) {
         self.read_keys_again(context);
-        self.keeper.nudge();
+        self.keeper.retry_now();
     }
 
     fn drain(&mut self, context: &mut Context) {
         self.draining = true;
         self.keeper.drain();
         // Once HELLO is out, a client may be on its way.
-        let introduced = |entry: &Entry| matches!(entry, Entry::Link(entry) if !entry.driver.link.end.is_proving());
+        let header_read = |entry: &Entry| matches!(entry, Entry::Link(entry) if !entry.driver.link.end.is_authenticating());
         let keys: Vec<_> = self
             .entries
             .iter_mut()
-            .map(|(key, entry)| (key, introduced(entry)))
+            .map(|(key, entry)| (key, header_read(entry)))
             .collect();
-        for (key, introduced) in keys {
-            if introduced {
+        for (key, header_read) in keys {
+            if header_read {
                 self.give_back(key, context.now());
             } else {
                 self.entries.remove(key);

@@ -36,19 +36,19 @@ pub(super) struct Waiting {
 
 /// Where a client came in.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(super) struct ClientPort {
     pub(super) service: usize,
     pub(super) index: u16,
     pub(super) to: Arc<str>,
 }
 
 impl Client {
-    pub(super) fn new(accepted: Accepted, account: Account, door: &Door) -> Self {
+    pub(super) fn new(accepted: Accepted, account: Account, client_port: &ClientPort) -> Self {
         Self {
             addresses: accepted.addresses(),
             end: accepted.end,
-            service: door.service,
-            index: door.index,
+            service: client_port.service,
+            index: client_port.index,
             account,
             kept: Vec::new(),
             ended: false,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::client::{Client, Door, Waiting};
+use super::client::{Client, ClientPort, Waiting};
 use super::handshake::called;
 use super::node::{Entry, Outside};
 use crate::event_loop::context::Context;
@@ -18,53 +18,55 @@ use crate::token::{Key, Slot};
 impl Outside {
     pub(super) fn client_accepted(
         &mut self,
-        door: &Door,
+        client_port: &ClientPort,
         accepted: Accepted,
         session_slot: SessionSlot,
         context: &mut Context,
     ) {
         let now = context.now();
-        let mut account = self.ids.account(accepted.client(), door.to.clone(), now);
+        let mut account = self
+            .ids
+            .account(accepted.client(), client_port.to.clone(), now);
         account.session_slot = session_slot;
         context.report.debug(format_args!(
             "session {}: {} came on {}",
-            account.id, account.client, door.to
+            account.id, account.client, client_port.to
         ));
         self.clients += 1;
         if self.client_gate.expects_proxies() {
-            return self.introduce(door, accepted, account, context);
+            return self.await_header(client_port, accepted, account, context);
         }
         let key = self.entries.insert(Entry::Client(Box::new(Waiting {
-            client: Client::new(accepted, account, door),
+            client: Client::new(accepted, account, client_port),
             registered: false,
         })));
-        self.pairing.arrive(key, door.service, now);
+        self.pairing.arrive(key, client_port.service, now);
     }
 
     /// The client's proxy has come.
-    pub(super) fn introduce(
+    pub(super) fn await_header(
         &mut self,
-        door: &Door,
+        client_port: &ClientPort,
         mut accepted: Accepted,
         account: Account,
         context: &mut Context,
     ) {
         let key = self.entries.next_key();
         let registered = accepted.end.register(&context.registry, key, Slot::LEFT);
-        let awaiting = AwaitingHeader::new(accepted, account, door.clone(), context.now());
+        let awaiting = AwaitingHeader::new(accepted, account, client_port.clone(), context.now());
         match registered {
             Ok(()) => {
-                self.introductions += 1;
+                self.awaiting_headers += 1;
                 self.entries.insert(Entry::AwaitingHeader(awaiting));
             }
             Err(error) => {
                 let reason = CloseReason::Failed(Side::Left, error);
-                self.end_introduction(awaiting, &reason, context);
+                self.close_awaiting_header(awaiting, &reason, context);
             }
         }
     }
 
-    pub(super) fn run_introduction(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn run_awaiting_header(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::AwaitingHeader(awaiting)) = self.entries.get_mut(key) else {
             return;
         };
@@ -73,26 +75,26 @@ impl Outside {
                 let deadline = awaiting.deadline();
                 self.entries.arm(key, Some(deadline));
             }
-            Progress::Over(reason) => self.give_up_introduction(key, &reason, context),
-            Progress::Known => self.introduced(key, context),
+            Progress::Over(reason) => self.drop_awaiting_header(key, &reason, context),
+            Progress::Known => self.header_read(key, context),
         }
     }
 
     /// The client is known, and waits for a link.
-    pub(super) fn introduced(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn header_read(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::AwaitingHeader(awaiting)) = self.entries.take(key) else {
             return;
         };
-        self.introductions -= 1;
+        self.awaiting_headers -= 1;
         let (client, word) = (awaiting.account.client, &awaiting.place.to);
         let Some(session_slot) = self.client_gate.session_slot(client, word, context) else {
             self.entries.remove(key);
-            return self.end_introduction(awaiting, &CloseReason::Denied, context);
+            return self.close_awaiting_header(awaiting, &CloseReason::Denied, context);
         };
         let AwaitingHeader {
             accepted,
             mut account,
-            place: door,
+            place: client_port,
             ..
         } = *awaiting;
         account.session_slot = session_slot;
@@ -101,15 +103,15 @@ impl Outside {
             account.id, account.client
         ));
         let waiting = Waiting {
-            client: Client::new(accepted, account, &door),
+            client: Client::new(accepted, account, &client_port),
             registered: true,
         };
         self.entries.put_back(key, Entry::Client(Box::new(waiting)));
-        self.pairing.arrive(key, door.service, context.now());
+        self.pairing.arrive(key, client_port.service, context.now());
     }
 
     /// The client's proxy has not said who the client is.
-    pub(super) fn give_up_introduction(
+    pub(super) fn drop_awaiting_header(
         &mut self,
         key: Key,
         reason: &CloseReason,
@@ -118,14 +120,14 @@ impl Outside {
         if let Some(Entry::AwaitingHeader(_)) = self.entries.get_mut(key)
             && let Some(Entry::AwaitingHeader(awaiting)) = self.entries.remove(key)
         {
-            self.introductions -= 1;
-            self.end_introduction(awaiting, reason, context);
+            self.awaiting_headers -= 1;
+            self.close_awaiting_header(awaiting, reason, context);
         }
     }
 
-    pub(super) fn end_introduction(
+    pub(super) fn close_awaiting_header(
         &mut self,
-        awaiting: Box<AwaitingHeader<Door>>,
+        awaiting: Box<AwaitingHeader<ClientPort>>,
         reason: &CloseReason,
         context: &mut Context,
     ) {
@@ -223,7 +225,7 @@ impl Outside {
         }
         client
             .account
-            .tell(reason, 0, 0, &context.report, context.now());
+            .log(reason, 0, 0, &context.report, context.now());
         close_end(client.end, reason, &context.registry);
         self.session_ended(reason);
     }
@@ -236,7 +238,7 @@ impl Outside {
         let keys: Vec<Key> = waiting.map(|(key, _)| key).collect();
         for key in keys {
             self.pairing.leave(key);
-            self.give_up_introduction(key, reason, context);
+            self.drop_awaiting_header(key, reason, context);
             self.give_up_client(key, reason, context);
         }
     }

@@ -57,7 +57,7 @@ impl FourWays {
             keeper: Keeper::new(policy, u64::from_ne_bytes(random())),
             targets,
             options: DialOptions::of(&plan.settings, Purpose::Link)
-                .within(&context.report, &context.turns),
+                .within(&context.report, &context.dial_queue),
             warnings: Throttle::per(crate::limits::OUTAGE_PERIOD),
         })
     }
@@ -66,8 +66,8 @@ impl FourWays {
         self.keeper.poll_timeout(now)
     }
 
-    pub(super) fn nudge(&mut self) {
-        self.keeper.nudge();
+    pub(super) fn retry_now(&mut self) {
+        self.keeper.retry_now();
     }
 
     pub(super) fn welcomed(&mut self, key: Key, dialled: &mut Dialled, node: NodeId, now: Instant) {

@@ -38,7 +38,7 @@ impl Outside {
                 self.refused(key, why, context);
             }
             Frame::Abort(code) => self.end_session(key, &CloseReason::Aborted(code), context),
-            Frame::Bye if matches!(entry.driver.stage, Stage::Idle) => self.say_bye(key, context),
+            Frame::Bye if matches!(entry.driver.stage, Stage::Idle) => self.send_bye(key, context),
             Frame::Error(code, text) => {
                 let text = sanitise(text.as_bytes());
                 let message = format_args!(
@@ -90,7 +90,7 @@ impl Outside {
         self.pairing.link_up(key, hello.node, &serves);
         // The key file was read again meanwhile.
         if !self.is_welcome(key) {
-            self.say_bye(key, context);
+            self.send_bye(key, context);
         }
     }
 

@@ -79,7 +79,12 @@ impl Outside {
     }
 
     /// The peer has not proved that it holds the key. TLS has its own word for that; no frame would be understood.
-    pub(super) fn shut_out(&mut self, key: Key, fault: &Unauthenticated, context: &mut Context) {
+    pub(super) fn reject_unauthenticated(
+        &mut self,
+        key: Key,
+        fault: &Unauthenticated,
+        context: &mut Context,
+    ) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };

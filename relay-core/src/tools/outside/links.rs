@@ -63,7 +63,7 @@ impl Outside {
         })));
     }
 
-    pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
+    pub(super) fn close_surplus_links(&mut self, context: &mut Context) {
         while let Some(key) = self.unauthenticated.surplus() {
             self.lose_link(key, TOO_MANY, context);
         }
@@ -118,7 +118,7 @@ impl Outside {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };
-        if entry.driver.link.end.is_proving()
+        if entry.driver.link.end.is_authenticating()
             && let Some(keys) = &mut self.keys
             && !keys.admit_handshake(context.now())
         {
@@ -135,17 +135,19 @@ impl Outside {
                     self.entries.go_on(key);
                     break;
                 }
-                Next::Say(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
-                Next::Say(LinkEvent::Pending(ClientFailed(error))) => {
+                Next::Event(LinkEvent::Frame(frame)) => self.frame(key, frame, context),
+                Next::Event(LinkEvent::Pending(ClientFailed(error))) => {
                     self.abort_client(key, error, context);
                 }
-                Next::Say(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
-                Next::Say(LinkEvent::Idle) => self.link_idle(key, context),
-                Next::Say(LinkEvent::Fault(fault)) => {
+                Next::Event(LinkEvent::SessionOver(reason)) => self.session_ended(&reason),
+                Next::Event(LinkEvent::Idle) => self.link_idle(key, context),
+                Next::Event(LinkEvent::Fault(fault)) => {
                     self.fail_link(key, fault.code(), &fault.to_string(), context);
                 }
-                Next::Say(LinkEvent::Unauthenticated(fault)) => self.shut_out(key, &fault, context),
-                Next::Say(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
+                Next::Event(LinkEvent::Unauthenticated(fault)) => {
+                    self.reject_unauthenticated(key, &fault, context);
+                }
+                Next::Event(LinkEvent::Lost(why)) => return self.lose_link(key, &why, context),
             }
         }
         if let Some(Entry::Link(entry)) = self.entries.get_mut(key) {
@@ -165,7 +167,7 @@ impl Outside {
             return;
         };
         if entry.driver.link.protocol.bye_requested() || leaves {
-            self.say_bye(key, context);
+            self.send_bye(key, context);
         } else if let Some(node) = entry.node {
             self.pairing.link_idle(key, node);
         }
@@ -191,13 +193,13 @@ impl Outside {
         let idle: Vec<Key> = idle.map(|(key, _)| key).collect();
         for key in idle {
             if !self.is_welcome(key) {
-                self.say_bye(key, context);
+                self.send_bye(key, context);
             }
         }
     }
 
     /// No OPEN follows on this idle link.
-    pub(super) fn say_bye(&mut self, key: Key, context: &Context) {
+    pub(super) fn send_bye(&mut self, key: Key, context: &Context) {
         let Some(Entry::Link(entry)) = self.entries.get_mut(key) else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Door, Waiting};
+use super::client::{ClientPort, Waiting};
 use super::four_ways::{FourWays, LinkDial};
 use super::link_entry::LinkEntry;
 use crate::event_loop::admission::Gate;
@@ -28,7 +28,7 @@ pub(super) struct Outside {
     pub(super) ids: SessionIds,
     pub(super) services: Vec<Service>,
     /// For each listener, where clients come in by it; links come in by the others.
-    pub(super) doors: Vec<Option<Door>>,
+    pub(super) client_ports: Vec<Option<ClientPort>>,
     pub(super) client_listeners: Vec<ListenerId>,
     pub(super) link_listeners: Vec<ListenerId>,
     pub(super) four_ways: Option<FourWays>,
@@ -46,7 +46,7 @@ pub(super) struct Outside {
     /// Clients, in whatever stage.
     pub(super) clients: usize,
     /// Those of them that have yet to say who they are.
-    pub(super) introductions: usize,
+    pub(super) awaiting_headers: usize,
     /// Links that have not said HELLO.
     pub(super) unauthenticated: UnauthenticatedLinks<Key>,
     pub(super) links: usize,
@@ -72,7 +72,7 @@ pub(super) struct Service {
 
 #[derive(Debug)]
 pub(super) enum Entry {
-    AwaitingHeader(Box<AwaitingHeader<Door>>),
+    AwaitingHeader(Box<AwaitingHeader<ClientPort>>),
     Client(Box<Waiting>),
     Link(Box<LinkEntry>),
     Dialling(Box<LinkDial>),
@@ -86,7 +86,7 @@ impl Outside {
 
     /// Clients without a link.
     pub(super) fn waiting(&self) -> usize {
-        self.introductions + self.pairing.waiting()
+        self.awaiting_headers + self.pairing.waiting()
     }
 
     /// No client waits, and none can come: links are of no more use.

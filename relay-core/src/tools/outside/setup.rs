@@ -1,6 +1,6 @@
 //! The start of the outside node: binds its ports and takes over inherited connections.
 
-use super::client::Door;
+use super::client::ClientPort;
 use super::four_ways::FourWays;
 use super::node::{Outside, Service, Warnings};
 use crate::config::address::ListenPoint;
@@ -36,7 +36,7 @@ impl Outside {
             node: NodeId(random()),
             ids: SessionIds::new(),
             services: Vec::new(),
-            doors: Vec::new(),
+            client_ports: Vec::new(),
             client_listeners: Vec::new(),
             link_listeners: Vec::new(),
             four_ways: FourWays::new(plan, context),
@@ -51,7 +51,7 @@ impl Outside {
             draining: false,
             fixed_link: plan.link.iter().any(|point| is_connection(&point.at)),
             clients: 0,
-            introductions: 0,
+            awaiting_headers: 0,
             unauthenticated: UnauthenticatedLinks::new(fastrand::Rng::new()),
             links: 0,
             probed: None,
@@ -73,12 +73,12 @@ impl Outside {
             outside.link_gate.admits_inherited(&link, point, context)?;
             outside.link_accepted(link, context);
         }
-        for (point, door) in inherited_clients {
+        for (point, client_port) in inherited_clients {
             let client = inherited::client(point, &context.report)?;
             let session_slot = outside
                 .client_gate
                 .admits_inherited(&client, point, context)?;
-            outside.client_accepted(&door, client, session_slot, context);
+            outside.client_accepted(&client_port, client, session_slot, context);
         }
         Ok(outside)
     }
@@ -88,7 +88,7 @@ impl Outside {
         &mut self,
         plan: &'p OutsidePlan,
         context: &mut Context,
-    ) -> Result<Vec<(&'p ListenPoint, Door)>, String> {
+    ) -> Result<Vec<(&'p ListenPoint, ClientPort)>, String> {
         let mut inherited_clients = Vec::new();
         for service in &plan.clients {
             let name = service.name.as_ref().map_or("", |name| name.as_str());
@@ -98,19 +98,20 @@ impl Outside {
                 } else {
                     format!("{name}={}", point.word)
                 };
-                let door = Door {
+                let client_port = ClientPort {
                     service: self.services.len(),
                     index: index as u16,
                     to: to.into(),
                 };
                 if is_connection(&point.at) {
-                    inherited_clients.push((point, door));
+                    inherited_clients.push((point, client_port));
                 } else {
                     let ids =
                         context
                             .listeners
                             .bind(point, plan.settings.family, Purpose::Session)?;
-                    self.doors.extend(ids.iter().map(|_| Some(door.clone())));
+                    self.client_ports
+                        .extend(ids.iter().map(|_| Some(client_port.clone())));
                     self.client_listeners.extend(ids);
                 }
             }
@@ -141,7 +142,7 @@ impl Outside {
                 );
                 context.report.warning(text);
             }
-            self.doors.extend(ids.iter().map(|_| None));
+            self.client_ports.extend(ids.iter().map(|_| None));
             self.link_listeners.extend(ids);
         }
         Ok(())

@@ -42,7 +42,7 @@ impl Tool for Outside {
     }
 
     fn admits(&self, listener: ListenerId) -> bool {
-        match self.doors[listener.0 as usize] {
+        match self.client_ports[listener.0 as usize] {
             Some(_) => self.clients < self.sessions_max && self.waiting() < self.queue_max,
             None => self.links - self.unauthenticated.len() < self.sessions_max + LINKS_SPARE,
         }
@@ -50,14 +50,14 @@ impl Tool for Outside {
 
     fn accepted(&mut self, listener: ListenerId, accepted: Accepted, context: &mut Context) {
         let word = context.listeners.word(listener);
-        match self.doors[listener.0 as usize].clone() {
+        match self.client_ports[listener.0 as usize].clone() {
             None => {
                 let gate = &mut self.link_gate;
                 if gate.admits(&accepted, word, context).is_some() {
                     self.link_accepted(accepted, context);
                 }
             }
-            Some(door) => {
+            Some(client_port) => {
                 let gate = &mut self.client_gate;
                 let Some(session_slot) = gate.admits(&accepted, word, context) else {
                     return;
@@ -67,23 +67,23 @@ impl Tool for Outside {
                         .listeners
                         .close(&self.client_listeners, &context.registry);
                 }
-                self.client_accepted(&door, accepted, session_slot, context);
+                self.client_accepted(&client_port, accepted, session_slot, context);
             }
         }
     }
 
     fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
-        if let Requester::Dial(key, question) = requester
+        if let Requester::Dial(key, lookup_id) = requester
             && let Some(Entry::Dialling(link)) = self.entries.get_mut(key)
         {
-            link.dial.resolved(question, answer, context.now());
+            link.dial.resolved(lookup_id, answer, context.now());
             self.entries.wake(key);
         }
     }
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
-            Some(Entry::AwaitingHeader(_)) => self.run_introduction(key, context),
+            Some(Entry::AwaitingHeader(_)) => self.run_awaiting_header(key, context),
             Some(Entry::Client(_)) => self.run_client(key, context),
             Some(Entry::Link(_)) => self.run_link(key, context),
             Some(Entry::Dialling(_)) => self.run_dial(key, context),
@@ -92,7 +92,7 @@ impl Tool for Outside {
     }
 
     fn decide(&mut self, context: &mut Context) {
-        self.show_out_strangers(context);
+        self.close_surplus_links(context);
         self.dial_four_ways(context);
         while let Some(decision) = self.pairing.next(context.now()) {
             match decision {
@@ -118,7 +118,7 @@ impl Tool for Outside {
                 .listeners
                 .close(&self.link_listeners, &context.registry);
             for key in self.pairing.drain_idle() {
-                self.say_bye(key, context);
+                self.send_bye(key, context);
             }
         }
     }
@@ -143,7 +143,7 @@ impl Tool for Outside {
     fn reload(&mut self, context: &mut Context) {
         self.read_keys_again(context);
         if let Some(four_ways) = &mut self.four_ways {
-            four_ways.nudge();
+            four_ways.retry_now();
         }
     }
 
@@ -174,7 +174,7 @@ impl Tool for Outside {
             self.links,
             self.pairing.idle(),
             self.client_gate.denied() + self.link_gate.denied(),
-            self.unauthenticated.shown_out()
+            self.unauthenticated.closed()
         );
         Status {
             sessions: self.clients,

@@ -21,7 +21,7 @@ impl RawInside {
         let key = self.entries.next_key();
         let dial = Dial::start(
             &self.link.at,
-            self.link_manner.clone(),
+            self.link_dial_options.clone(),
             Slot::LEFT,
             &mut context.resolver,
             key,
@@ -89,7 +89,7 @@ impl RawInside {
         )))
     }
 
-    pub(super) fn run_proving(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn run_authentication(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::Authenticating(mut authenticating)) = self.entries.take(key) else {
             return;
         };
@@ -148,7 +148,7 @@ impl RawInside {
             None => {
                 let dial = Dial::start(
                     &self.server.at,
-                    self.server_manner.clone(),
+                    self.server_dial_options.clone(),
                     Slot::RIGHT,
                     &mut context.resolver,
                     key,

@@ -27,8 +27,8 @@ pub(super) struct RawInside {
     pub(super) link: Target,
     pub(super) server: Target,
     pub(super) to: Arc<str>,
-    pub(super) link_manner: DialOptions,
-    pub(super) server_manner: DialOptions,
+    pub(super) link_dial_options: DialOptions,
+    pub(super) server_dial_options: DialOptions,
     pub(super) keys: Option<Keys>,
     pub(super) send_proxy: Option<Version>,
     pub(super) interval: Duration,
@@ -62,11 +62,11 @@ pub(super) enum Entry {
 
 impl Entry {
     /// A byte has come by the link. (One that is still dialled has not been waited for.)
-    pub(super) fn has_heard(&self) -> bool {
+    pub(super) fn has_received(&self) -> bool {
         match self {
             Self::Link(_) | Self::Authenticating(_) => true,
             Self::Server(_) => false,
-            Self::Session(session) => session.has_heard(Side::Left),
+            Self::Session(session) => session.has_received(Side::Left),
         }
     }
 
@@ -102,7 +102,7 @@ impl RawInside {
         let unheard = self
             .entries
             .iter_mut()
-            .filter(|(_, entry)| !entry.has_heard())
+            .filter(|(_, entry)| !entry.has_received())
             .count() as u32;
         RAW_DIAL_PAUSE
             .saturating_mul(1 << unheard.min(16))

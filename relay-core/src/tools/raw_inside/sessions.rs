@@ -23,14 +23,14 @@ impl RawInside {
             DialProgress::Over(reason, dialling) => {
                 self.entries.remove(key);
                 let (left, account) = dialling.into_left();
-                self.tell_unserved(&account, &reason, context);
+                self.log_unserved(&account, &reason, context);
                 close_end(left, &reason, &context.registry);
                 self.session_ended(&reason, false, context);
             }
         }
     }
 
-    pub(super) fn tell_unserved(
+    pub(super) fn log_unserved(
         &mut self,
         account: &Account,
         reason: &CloseReason,
@@ -43,7 +43,7 @@ impl RawInside {
                 self.warnings.warning(&context.report, context.now(), why);
             }
         }
-        account.tell(reason, 0, 0, &context.report, context.now());
+        account.log(reason, 0, 0, &context.report, context.now());
     }
 
     pub(super) fn run_session(&mut self, key: Key, context: &mut Context) {
@@ -71,12 +71,12 @@ impl RawInside {
             Entry::Link(_) | Entry::Authenticating(_) => self.dialling = None,
             Entry::Server(dialling) => {
                 let (left, account) = dialling.into_left();
-                account.tell(reason, 0, 0, report, resources.now);
+                account.log(reason, 0, 0, report, resources.now);
                 close_end(left, reason, registry);
                 self.session_ended(reason, false, context);
             }
             Entry::Session(session) => {
-                let heard = session.has_heard(Side::Left);
+                let heard = session.has_received(Side::Left);
                 session.close(reason, report, registry, resources);
                 self.session_ended(reason, heard, context);
             }
@@ -87,7 +87,8 @@ impl RawInside {
     /// last to judge a proof: its refusal of this node's key arrives only now.
     pub(super) fn session_ended(&mut self, reason: &CloseReason, heard: bool, context: &Context) {
         self.outcome = reason.exit();
-        self.link_manner.four_way.after_loss = matches!(reason, CloseReason::Failed(Side::Left, _));
+        self.link_dial_options.four_way.after_loss =
+            matches!(reason, CloseReason::Failed(Side::Left, _));
         if let CloseReason::Failed(Side::Left, error) = reason
             && let Some(fault) = link_fault(error).filter(|fault| fault.is_lasting())
         {

@@ -26,16 +26,16 @@ impl RawInside {
         ) else {
             return Err("a raw link needs one LINK and one SERVER".to_owned());
         };
-        let options =
-            DialOptions::of(settings, Purpose::Session).within(&context.report, &context.turns);
+        let options = DialOptions::of(settings, Purpose::Session)
+            .within(&context.report, &context.dial_queue);
         let mut inside = Self {
             entries: Entries::default(),
             ids: SessionIds::new(),
             link: link.clone(),
             server: server.clone(),
             to: server.to_string().into(),
-            link_manner: options.clone(),
-            server_manner: DialOptions {
+            link_dial_options: options.clone(),
+            server_dial_options: DialOptions {
                 bind: plan.server_bind,
                 via: plan.server_via.clone(),
                 ..options

@@ -24,10 +24,10 @@ impl Tool for RawInside {
     fn needs(&self) -> Needs {
         Needs::default()
             .holding(self.keys.as_ref())
-            .dialling([&self.link.at], &self.link_manner.via)
-            .dialling([&self.server.at], &self.server_manner.via)
-            .leaving_from(self.link_manner.bind)
-            .leaving_from(self.server_manner.bind)
+            .dialling([&self.link.at], &self.link_dial_options.via)
+            .dialling([&self.server.at], &self.server_dial_options.via)
+            .leaving_from(self.link_dial_options.bind)
+            .leaving_from(self.server_dial_options.bind)
     }
 
     fn note(entry: &mut Entry, event: &Event, slot: Slot) {
@@ -40,12 +40,12 @@ impl Tool for RawInside {
     }
 
     fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
-        let Requester::Dial(key, question) = requester else {
+        let Requester::Dial(key, lookup_id) = requester else {
             return;
         };
         match self.entries.get_mut(key) {
-            Some(Entry::Link(dial)) => dial.resolved(question, answer, context.now()),
-            Some(Entry::Server(dialling)) => dialling.resolved(question, answer, context.now()),
+            Some(Entry::Link(dial)) => dial.resolved(lookup_id, answer, context.now()),
+            Some(Entry::Server(dialling)) => dialling.resolved(lookup_id, answer, context.now()),
             Some(Entry::Authenticating(_) | Entry::Session(_)) | None => return,
         }
         self.entries.wake(key);
@@ -54,7 +54,7 @@ impl Tool for RawInside {
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
             Some(Entry::Link(_)) => self.run_link(key, context),
-            Some(Entry::Authenticating(_)) => self.run_proving(key, context),
+            Some(Entry::Authenticating(_)) => self.run_authentication(key, context),
             Some(Entry::Server(_)) => self.run_server(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
@@ -89,7 +89,7 @@ impl Tool for RawInside {
         if let Some(keys) = &mut self.keys {
             keys.reload(&context.report);
         }
-        self.backoff.nudge();
+        self.backoff.retry_now();
     }
 
     fn drain(&mut self, context: &mut Context) {

@@ -43,7 +43,7 @@ impl RawOutside {
     }
 
     /// The client is known, and waits for a link; unless it may not.
-    pub(super) fn introduced(&mut self, key: Key, context: &Context) -> Option<CloseReason> {
+    pub(super) fn header_read(&mut self, key: Key, context: &Context) -> Option<CloseReason> {
         let Some(Entry::AwaitingHeader(mut awaiting)) = self.entries.take(key) else {
             return None;
         };
@@ -103,7 +103,7 @@ impl RawOutside {
                         self.unserved.warning(&context.report, now, text);
                     }
                 }
-                waiting.account.tell(reason, 0, 0, &context.report, now);
+                waiting.account.log(reason, 0, 0, &context.report, now);
                 close_end(waiting.end, reason, &context.registry);
             }
         }

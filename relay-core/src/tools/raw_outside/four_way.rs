@@ -30,7 +30,7 @@ impl FourWay {
         Some(Self {
             target: plan.four_way.first()?.clone(),
             options: DialOptions::of(&plan.settings, Purpose::Session)
-                .within(&context.report, &context.turns),
+                .within(&context.report, &context.dial_queue),
             holder: None,
             backoff: Backoff::default(),
             rng: fastrand::Rng::new(),
@@ -60,8 +60,8 @@ impl FourWay {
         }
     }
 
-    pub(super) fn nudge(&mut self) {
-        self.backoff.nudge();
+    pub(super) fn retry_now(&mut self) {
+        self.backoff.retry_now();
     }
 
     pub(super) fn paused_until(&self, now: Instant) -> Option<Instant> {

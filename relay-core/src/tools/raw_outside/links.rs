@@ -41,7 +41,7 @@ impl RawOutside {
         self.refused.warning(&context.report, context.now(), text);
     }
 
-    pub(super) fn show_out_strangers(&mut self, context: &mut Context) {
+    pub(super) fn close_surplus_links(&mut self, context: &mut Context) {
         while let Some(key) = self.unauthenticated.surplus() {
             if let Some(Entry::Authenticating(authenticating)) = self.entries.remove(key) {
                 self.unauthenticated.gone(key, authenticating.origin());
@@ -50,7 +50,7 @@ impl RawOutside {
         }
     }
 
-    pub(super) fn run_proving(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn run_authentication(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::Authenticating(authenticating)) = self.entries.get_mut(key) else {
             return;
         };

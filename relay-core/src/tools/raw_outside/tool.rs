@@ -68,10 +68,10 @@ impl Tool for RawOutside {
     }
 
     fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
-        if let Requester::Dial(key, question) = requester
+        if let Requester::Dial(key, lookup_id) = requester
             && let Some(Entry::Dialling(dial)) = self.entries.get_mut(key)
         {
-            dial.resolved(question, answer, context.now());
+            dial.resolved(lookup_id, answer, context.now());
             self.entries.wake(key);
         }
     }
@@ -81,7 +81,7 @@ impl Tool for RawOutside {
         let over = match self.entries.get_mut(key) {
             None => None,
             Some(Entry::Authenticating(_)) => {
-                self.run_proving(key, context);
+                self.run_authentication(key, context);
                 None
             }
             Some(Entry::Dialling(_)) => {
@@ -90,7 +90,7 @@ impl Tool for RawOutside {
             }
             Some(Entry::AwaitingHeader(awaiting)) => match awaiting.run(&mut context.resources) {
                 awaiting_header::Progress::Waiting => None,
-                awaiting_header::Progress::Known => self.introduced(key, context),
+                awaiting_header::Progress::Known => self.header_read(key, context),
                 awaiting_header::Progress::Over(reason) => Some(reason),
             },
             Some(Entry::Waiting(waiting)) if waiting.end.has_failed() => {
@@ -124,7 +124,7 @@ impl Tool for RawOutside {
     }
 
     fn decide(&mut self, context: &mut Context) {
-        self.show_out_strangers(context);
+        self.close_surplus_links(context);
         if !self.waiting.is_empty()
             && let Some(link) = self.fixed_link.take()
         {
@@ -148,7 +148,7 @@ impl Tool for RawOutside {
             keys.reload(&context.report);
         }
         if let Some(four_way) = &mut self.four_way {
-            four_way.nudge();
+            four_way.retry_now();
         }
     }
 
@@ -170,7 +170,7 @@ impl Tool for RawOutside {
                 " waiting={} denied={} strangers={}",
                 self.waiting.len(),
                 self.client_gate.denied() + self.link_gate.denied(),
-                self.unauthenticated.shown_out()
+                self.unauthenticated.closed()
             ),
         }
     }

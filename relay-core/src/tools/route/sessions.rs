@@ -100,7 +100,7 @@ impl Route {
         }
     }
 
-    pub(super) fn run_introduction(&mut self, key: Key, context: &mut Context) {
+    pub(super) fn run_awaiting_header(&mut self, key: Key, context: &mut Context) {
         let Some(Entry::AwaitingHeader(mut awaiting)) = self.entries.take(key) else {
             return;
         };
@@ -192,7 +192,7 @@ impl Route {
             }
             Entry::Dialling(dialling) => {
                 let (left, account) = dialling.into_left();
-                account.tell(reason, 0, 0, &context.report, context.now());
+                account.log(reason, 0, 0, &context.report, context.now());
                 close_end(left, reason, &context.registry);
             }
             Entry::Session(session) => session.close(

@@ -21,7 +21,7 @@ impl Route {
             ways: Vec::new(),
             way_of: Vec::new(),
             options: DialOptions::of(settings, Purpose::Session)
-                .within(&context.report, &context.turns),
+                .within(&context.report, &context.dial_queue),
             timeouts: Timeouts::of(settings),
             gate: Gate::of(&plan.admission),
             ids: SessionIds::new(),

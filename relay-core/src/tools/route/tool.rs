@@ -55,17 +55,17 @@ impl Tool for Route {
     }
 
     fn resolved(&mut self, requester: Requester, answer: Answer, context: &mut Context) {
-        if let Requester::Dial(key, question) = requester
+        if let Requester::Dial(key, lookup_id) = requester
             && let Some(Entry::Dialling(dialling)) = self.entries.get_mut(key)
         {
-            dialling.resolved(question, answer, context.now());
+            dialling.resolved(lookup_id, answer, context.now());
             self.entries.wake(key);
         }
     }
 
     fn run(&mut self, key: Key, context: &mut Context) {
         match self.entries.get_mut(key) {
-            Some(Entry::AwaitingHeader(_)) => self.run_introduction(key, context),
+            Some(Entry::AwaitingHeader(_)) => self.run_awaiting_header(key, context),
             Some(Entry::Dialling(_)) => self.run_dialling(key, context),
             Some(Entry::Session(_)) => self.run_session(key, context),
             None => {}
