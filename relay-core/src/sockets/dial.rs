@@ -52,7 +52,6 @@ pub struct Dial {
 /// A dial that may take for ever asks from time to time what its name means now.
 #[derive(Debug)]
 struct Renewal {
-    name: String,
     due: Instant,
     asked: Option<LookupId>,
 }
@@ -136,8 +135,15 @@ impl Dial {
             TargetHost::Localhost => Some(Ok(localhost(self.options.family).into())),
             TargetHost::Ip(ip, zone) => Some(Ok([with_zone(*ip, 0, *zone)].into())),
             TargetHost::Name(name) => {
-                self.renewal = self.local_port.map(|_| Renewal::of(name, now));
-                resolver.lookup(name, Requester::Dial(key, lookup_id), now)
+                let answer = resolver.lookup(name, Requester::Dial(key, lookup_id), now);
+                // The last good answer may be old, and a 4way dial may keep it for long: a newer one is due now.
+                let due = match answer {
+                    Some(_) => now,
+                    None => now + FOUR_WAY_NAME_FRESH,
+                };
+                let renewal = Renewal { due, asked: None };
+                self.renewal = self.local_port.map(|_| renewal);
+                answer
             }
         };
         self.stage = Stage::Resolving(lookup_id);
@@ -191,15 +197,14 @@ impl Dial {
 
     /// Asks anew what the name of a 4way address means, if that is due.
     fn renew(&mut self, resolver: &mut Resolver, key: Key, now: Instant) {
-        if let (Stage::FourWay(_), Some(renewal)) = (&self.stage, &mut self.renewal)
+        if let (Stage::FourWay(_), Some(renewal), Some(name)) =
+            (&self.stage, &mut self.renewal, &self.name)
             && now >= renewal.due
         {
             let lookup_id = resolver.lookup_id();
             renewal.due = now + FOUR_WAY_NAME_FRESH;
             renewal.asked = Some(lookup_id);
-            if let Some(answer) =
-                resolver.lookup_anew(&renewal.name, Requester::Dial(key, lookup_id), now)
-            {
+            if let Some(answer) = resolver.lookup_anew(name, Requester::Dial(key, lookup_id), now) {
                 self.renewed(lookup_id, answer, now);
             }
         }
@@ -287,16 +292,6 @@ impl Dial {
                 .next_at()
                 .map_or(self.deadline, |next_at| next_at.min(self.deadline)),
             Stage::Queued(_) | Stage::Trying(_) | Stage::Resolving(_) => self.deadline,
-        }
-    }
-}
-
-impl Renewal {
-    fn of(name: &str, now: Instant) -> Self {
-        Self {
-            name: name.to_owned(),
-            due: now + FOUR_WAY_NAME_FRESH,
-            asked: None,
         }
     }
 }
@@ -401,6 +396,30 @@ mod tests {
             let after = peer.map_or(before, |ip| ip.parse().unwrap());
             assert_eq!(bench.peer(), after);
         }
+    }
+
+    #[test]
+    fn a_dial_of_a_four_way_address_with_an_old_answer_looks_the_name_up_at_once() {
+        let mut bench = Bench::new();
+        bench.answer(Ok("127.0.0.1"), bench.start);
+        bench
+            .resolver
+            .learn("peer.example", "127.0.0.1", bench.start);
+        let later = bench.start + Duration::from_secs(3600);
+        let options = DialOptions::of(&Settings::default(), Purpose::Session);
+        let target = bench.target.clone();
+        bench.dial = Dial::start(
+            &target,
+            options,
+            Slot::RIGHT,
+            &mut bench.resolver,
+            KEY,
+            later,
+        );
+        assert_eq!(bench.peer().to_string(), "127.0.0.1", "no dial waits");
+        bench.run(later);
+        bench.answer(Ok("127.0.0.2"), later);
+        assert_eq!(bench.peer().to_string(), "127.0.0.2");
     }
 
     #[test]

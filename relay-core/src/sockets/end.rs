@@ -11,7 +11,7 @@
 mod bytes;
 mod splice;
 
-use std::io::{self};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
