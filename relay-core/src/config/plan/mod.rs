@@ -1,12 +1,11 @@
-//! What was typed means: a command line becomes the plan that is run.
+//! Plans: what a command line means, checked.
 //!
-//! Every check that can be made before the first socket is opened is made here, so that whoever runs a plan meets
-//! faults of the system only. Invariants of a plan that was made: each list of ports to dial is as long as the list
-//! it serves, or one (between the nodes that is settled when they meet); no descriptor is used by two words; a client
-//! or server that is already connected makes `once` true; options that contradict each other are refused, not ranked.
+//! Every check that needs no socket is made here, so a plan that runs meets only faults of the system. Invariants of a plan: each list
+//! of ports to dial has the length of the list that it serves, or one port (the nodes check this when a link starts); no descriptor is
+//! used by two words; a client or server that is already connected makes `once` true; contradicting options are refused.
 //!
-//! Not here: the text of an address (`address`), the text of an option (`cli`), and anything that may change by
-//! itself, such as a name that cannot be resolved yet.
+//! Not here: the text of an address (`address`), the text of an option (`options`), and anything that may change by itself, such as a
+//! name that has no address yet.
 
 mod checks;
 mod error;

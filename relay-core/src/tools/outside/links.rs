@@ -9,7 +9,7 @@ use crate::policy::pairing::Ticket;
 use crate::policy::unauthenticated::{Origin, TOO_MANY};
 use crate::protocol::frame::Open;
 use crate::protocol::link::Link;
-use crate::report::{self};
+use crate::report;
 use crate::session::link_close::LinkClose;
 use crate::session::link_driver::{LinkDriver, LinkEvent, Next, Stage};
 use crate::session::link_end::LinkEnd;

@@ -2,7 +2,7 @@
 
 use super::node::{Entry, RawInside};
 use crate::event_loop::context::Context;
-use crate::protocol::proxy_header::{self};
+use crate::protocol::proxy_header;
 use crate::report::Exit;
 use crate::session::authenticating::{self, Authenticating};
 use crate::session::close_reason::{CloseReason, Side};

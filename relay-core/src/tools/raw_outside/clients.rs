@@ -3,7 +3,7 @@
 use super::node::{Entry, RawOutside};
 use crate::event_loop::context::Context;
 use crate::policy::access_list::SessionSlot;
-use crate::report::{self};
+use crate::report;
 use crate::session::awaiting_header::AwaitingHeader;
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::close_end;

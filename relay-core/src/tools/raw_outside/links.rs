@@ -5,7 +5,7 @@ use std::io;
 use super::node::{Entry, RawOutside, Waiting};
 use crate::event_loop::context::Context;
 use crate::policy::unauthenticated::TOO_MANY;
-use crate::report::{self};
+use crate::report;
 use crate::session::authenticating::{self, Authenticating};
 use crate::session::close_reason::CloseReason;
 use crate::session::plain::Session;

@@ -12,7 +12,7 @@ use crate::event_loop::listeners::ListenerId;
 use crate::event_loop::tool::{Status, Tool};
 use crate::linux::sandbox::Needs;
 use crate::report::Exit;
-use crate::session::awaiting_header::{self};
+use crate::session::awaiting_header;
 use crate::session::close_reason::{CloseReason, Side};
 use crate::session::plain::Progress;
 use crate::sockets::accepted::{Accepted, Peer};
